@@ -1,0 +1,59 @@
+// Builds what `npm pack` ships: the agent as one CommonJS file, each instrumentation as a file of its own
+// (read when its library loads), the public entry, and the declarations of the public types.
+import { execFileSync } from 'node:child_process';
+import { readdirSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const dist = join(root, 'dist');
+rmSync(dist, { recursive: true, force: true });
+
+const version = createRequire(import.meta.url)('../package.json').version;
+const shared = {
+  absWorkingDir: root,
+  bundle: true,
+  platform: 'node',
+  format: 'cjs',
+  logLevel: 'warning',
+  legalComments: 'inline',
+  define: { HOOKLINE_VERSION: JSON.stringify(version) },
+};
+
+/** require-in-the-middle's only use of `debug` is tracing itself; the real one costs milliseconds at start. */
+const withoutDebug = {
+  name: 'without-debug',
+  setup(bundler) {
+    bundler.onResolve({ filter: /^debug$/ }, () => ({ path: 'debug', namespace: 'without-debug' }));
+    bundler.onLoad({ filter: /.*/, namespace: 'without-debug' }, () => ({
+      contents: 'module.exports = () => () => {};',
+    }));
+  },
+};
+
+/** Files outside the agent's own bundle: each is read on first use. */
+const lazy = {
+  name: 'lazy',
+  setup(bundler) {
+    bundler.onResolve({ filter: /^\.\/(lazy|instrumentations)\/[a-z0-9-]+\.js$/ }, ({ path }) => ({ path, external: true }));
+  },
+};
+
+const instrumentations = readdirSync(join(root, 'instrumentations'))
+  .filter((file) => file.endsWith('.ts') && file !== 'index.ts')
+  .map((file) => join('instrumentations', file));
+const lazyFiles = readdirSync(join(root, 'src', 'lazy')).map((file) => join('src', 'lazy', file));
+
+await Promise.all([
+  build({ ...shared, target: 'node18.19', entryPoints: { agent: 'src/agent.ts', index: 'src/index.ts' }, outdir: 'dist', plugins: [withoutDebug, lazy] }),
+  // Read by every Node that has --require, to say in one line that it is too old.
+  build({ ...shared, target: 'es2015', entryPoints: { register: 'src/register.ts' }, outdir: 'dist', packages: 'external', plugins: [{ name: 'agent', setup: (b) => b.onResolve({ filter: /^\.\/agent\.js$/ }, ({ path }) => ({ path, external: true })) }] }),
+  build({ ...shared, target: 'node18.19', entryPoints: lazyFiles, outdir: 'dist/lazy' }),
+  build({ ...shared, target: 'node18.19', entryPoints: instrumentations, outdir: 'dist/instrumentations' }),
+]);
+
+if (!process.argv.includes('--no-types')) {
+  execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', join(root, 'tsconfig.types.json')], { stdio: 'inherit' });
+}
