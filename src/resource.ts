@@ -1,0 +1,207 @@
+import type { Attributes } from '@opentelemetry/api';
+import { readFileSync } from 'node:fs';
+import { arch, hostname, platform, release, userInfo } from 'node:os';
+import { basename, dirname, join, sep } from 'node:path';
+import type { Config } from './config';
+import { hex32, randomInt32 } from './trace/id';
+
+declare const HOOKLINE_VERSION: string;
+
+/**
+ * What the process is: one object for the whole run, since exporters group spans by its identity.
+ * The methods are those that exporters of SDK 1.x to 3.x call.
+ */
+export interface Resource {
+  readonly attributes: Attributes;
+  readonly schemaUrl?: string;
+  readonly asyncAttributesPending: boolean;
+  waitForAsyncAttributes(): Promise<void>;
+  getRawAttributes(): [string, unknown][];
+  merge(other: Resource | null): Resource;
+}
+
+/** The agent's version; the build and the test runner put it in. */
+export const VERSION = typeof HOOKLINE_VERSION === 'string' ? HOOKLINE_VERSION : '0.0.0';
+
+/** Directories that are searched for a package.json, from the main script upwards. */
+const MAX_LEVELS = 32;
+const MAX_COMMAND_ARGS = 64;
+const REDACTED = 'REDACTED';
+
+/** Registry values of `host.arch`; others are passed on as Node names them. */
+const ARCHITECTURES: Readonly<Record<string, string>> = { arm: 'arm32', ia32: 'x86', ppc: 'ppc32', x64: 'amd64' };
+
+/** Registry values of `os.type`; others are passed on as Node names them. */
+const OPERATING_SYSTEMS: Readonly<Record<string, string>> = { android: 'linux', sunos: 'solaris', win32: 'windows' };
+
+/**
+ * The process's resource. Later sources win: what is detected, OTEL_RESOURCE_ATTRIBUTES, OTEL_SERVICE_NAME.
+ *
+ * Detection reads files and asks the system, so it waits until an exporter reads `attributes` for the first time:
+ * start-up pays nothing. Never throws: what cannot be detected is left out.
+ */
+export function createResource(config: Pick<Config, 'serviceName' | 'resourceAttributes'>): Resource {
+  return new LazyResource(() => ({
+    'service.name': config.serviceName ?? config.resourceAttributes['service.name'] ?? detectServiceName(),
+    'service.instance.id': randomUuid(),
+    ...detectProcess(),
+    ...detectHost(),
+    ...config.resourceAttributes,
+    ...(config.serviceName === undefined ? {} : { 'service.name': config.serviceName }),
+    'telemetry.sdk.name': 'hookline',
+    'telemetry.sdk.language': 'nodejs',
+    'telemetry.sdk.version': VERSION,
+  }));
+}
+
+class LazyResource implements Resource {
+  readonly asyncAttributesPending = false;
+  #detect: (() => Attributes) | undefined;
+  #attributes: Attributes | undefined = undefined;
+
+  constructor(detect: () => Attributes) {
+    this.#detect = detect;
+  }
+
+  get attributes(): Attributes {
+    if (this.#attributes === undefined) {
+      this.#attributes = this.#detect?.() ?? {};
+      this.#detect = undefined;
+    }
+    return this.#attributes;
+  }
+
+  waitForAsyncAttributes(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  getRawAttributes(): [string, unknown][] {
+    return Object.entries(this.attributes);
+  }
+
+  /** A new resource; where both have a key, `other` wins. */
+  merge(other: Resource | null): Resource {
+    if (other === null || other === undefined) return this;
+    return new LazyResource(() => ({ ...this.attributes, ...other.attributes }));
+  }
+}
+
+/** The result of `read`; `undefined` when it throws (no /proc, no entry in the user database, a sandbox). */
+function attempt<Value>(read: () => Value): Value | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
+}
+
+function detectServiceName(): string {
+  const script = process.argv[1];
+  return (typeof script === 'string' ? packageName(script) : undefined) ?? 'unknown_service:node';
+}
+
+/**
+ * The name in the nearest package.json that has one. `script` may be a directory (`node .`), so the search starts there.
+ * A script inside node_modules is some tool that runs the application: the search starts at the application.
+ */
+function packageName(script: string): string | undefined {
+  const modules = script.indexOf(`${sep}node_modules${sep}`);
+  let directory = modules < 0 ? script : script.slice(0, modules);
+  for (let level = 0; level < MAX_LEVELS; level++) {
+    const file = join(directory, 'package.json');
+    const name = attempt(() => (JSON.parse(readFileSync(file, 'utf8')) as { name?: unknown } | null)?.name);
+    if (typeof name === 'string' && name.trim() !== '') return name.trim();
+    const parent = dirname(directory);
+    if (parent === directory) return undefined;
+    directory = parent;
+  }
+  return undefined;
+}
+
+function detectProcess(): Attributes {
+  const attributes: Attributes = {
+    'process.pid': process.pid,
+    'process.executable.name': basename(process.execPath),
+    'process.executable.path': process.execPath,
+    'process.command': process.argv0,
+    'process.command_args': commandArgs(process.argv),
+    'process.runtime.name': 'nodejs',
+    'process.runtime.version': process.versions.node,
+    'process.runtime.description': 'Node.js',
+  };
+  const owner = attempt(() => userInfo().username);
+  if (owner !== undefined) attributes['process.owner'] = owner;
+  const container = attempt(readContainerId);
+  if (container !== undefined) attributes['container.id'] = container;
+  return attributes;
+}
+
+function detectHost(): Attributes {
+  const attributes: Attributes = {
+    'host.arch': ARCHITECTURES[arch()] ?? arch(),
+    'os.type': OPERATING_SYSTEMS[platform()] ?? platform(),
+  };
+  const name = attempt(hostname);
+  if (name !== undefined && name !== '') attributes['host.name'] = name;
+  const version = attempt(release);
+  if (version !== undefined) attributes['os.version'] = version;
+  return attributes;
+}
+
+/**
+ * A command line without its secrets: executable and script as they are; of every other argument only the name of an
+ * option (`--name`, and the first letter of `-p…`), since values, positional arguments and URLs may hold credentials.
+ */
+export function commandArgs(argv: readonly string[]): string[] {
+  return argv.slice(0, MAX_COMMAND_ARGS).map((argument, index) => (index < 2 ? argument : optionName(argument)));
+}
+
+function optionName(argument: string): string {
+  if (argument === '-' || argument === '--') return argument;
+  if (!argument.startsWith('-')) return REDACTED;
+  if (!argument.startsWith('--')) return argument.length === 2 ? argument : `${argument.slice(0, 2)}${REDACTED}`;
+  let end = 2;
+  while (end < argument.length && isNameChar(argument.charCodeAt(end))) end++;
+  return end === argument.length ? argument : `${argument.slice(0, end)}=${REDACTED}`;
+}
+
+/** Letters, digits, `-`, `_` and `.`. */
+function isNameChar(code: number): boolean {
+  const isLetter = (code >= 0x41 && code <= 0x5a) || (code >= 0x61 && code <= 0x7a);
+  return isLetter || (code >= 0x30 && code <= 0x39) || code === 0x2d || code === 0x5f || code === 0x2e;
+}
+
+function readContainerId(): string | undefined {
+  if (platform() !== 'linux') return undefined;
+  const read = (file: string): string => attempt(() => readFileSync(file, 'latin1')) ?? '';
+  return containerId(read('/proc/self/cgroup'), () => read('/proc/self/mountinfo'));
+}
+
+/**
+ * The container's id in the process's control group (cgroup v1), else in the source of the hostname file that the
+ * runtime mounts (cgroup v2, where the process sees its own group as `/`).
+ */
+export function containerId(cgroup: string, readMountInfo: () => string): string | undefined {
+  for (const line of cgroup.split('\n')) {
+    const id = lastId(line);
+    if (id !== undefined) return id;
+  }
+  for (const line of readMountInfo().split('\n')) {
+    // The mount point tells a container from a host, whose mounts name the containers that it runs.
+    const id = line.includes(' /etc/hostname ') ? lastId(line) : undefined;
+    if (id !== undefined) return id;
+  }
+  return undefined;
+}
+
+/** The last run of 64 hexadecimal digits: Docker, containerd, CRI-O and podman name containers so. */
+function lastId(line: string): string | undefined {
+  return line.match(/[0-9a-f]{64}/g)?.at(-1);
+}
+
+/** Version 4 of RFC 9562. The ids' generator, because the crypto module would be loaded for this alone. */
+function randomUuid(): string {
+  const hex = hex32(randomInt32()) + hex32(randomInt32()) + hex32(randomInt32()) + hex32(randomInt32());
+  const variant = '89ab'[randomInt32() & 3];
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20)}`;
+}

@@ -1,0 +1,117 @@
+import type { SpanContext, TraceState } from '@opentelemetry/api';
+import { hex32, parseHex32, randomInt32 } from './id';
+import type { Span } from './span';
+
+/** `trace-flags` bits: W3C Trace Context level 2, section 3.2.2.5. */
+export const FLAG_SAMPLED = 0x01;
+export const FLAG_RANDOM = 0x02;
+
+/**
+ * What identifies a span, small enough to be kept by every context that was active while it ran:
+ * the API's SpanContext with ids as integers.
+ *
+ * Contexts outlive spans (an interval started during a request keeps its context for ever), so they
+ * hold this and reach the span through `live`, which the span clears when it ends.
+ */
+export class SpanIdentity {
+  /** The recording span behind this identity until it ends; `undefined` for remote and unsampled spans. */
+  live: Span | undefined = undefined;
+  #spanContext: SpanContext | undefined = undefined;
+
+  constructor(
+    readonly trace0: number,
+    readonly trace1: number,
+    readonly trace2: number,
+    readonly trace3: number,
+    readonly span0: number,
+    readonly span1: number,
+    public flags: number,
+    /** The `tracestate` list as it goes on the wire, or `undefined`. */
+    readonly traceState: TraceState | undefined,
+    readonly isRemote: boolean,
+  ) {}
+
+  /** A root: new trace id. Level 2's random flag is set, since all of our trace id is random. */
+  static root(sampled: boolean, traceState: TraceState | undefined): SpanIdentity {
+    // `| 1` keeps the all-zero ids, which are invalid, out of reach for one bit of randomness
+    // outside the 56 that the random flag promises.
+    return new SpanIdentity(
+      randomInt32() | 1,
+      randomInt32(),
+      randomInt32(),
+      randomInt32(),
+      randomInt32() | 1,
+      randomInt32(),
+      sampled ? FLAG_SAMPLED | FLAG_RANDOM : FLAG_RANDOM,
+      traceState,
+      false,
+    );
+  }
+
+  /** A child of `parent` in its trace; the random flag is passed on unchanged (level 2, section 3.2.2.5.2). */
+  static child(parent: SpanIdentity, sampled: boolean, traceState: TraceState | undefined): SpanIdentity {
+    return new SpanIdentity(
+      parent.trace0,
+      parent.trace1,
+      parent.trace2,
+      parent.trace3,
+      randomInt32() | 1,
+      randomInt32(),
+      (parent.flags & FLAG_RANDOM) | (sampled ? FLAG_SAMPLED : 0),
+      traceState,
+      false,
+    );
+  }
+
+  /** From an API SpanContext of any make; `undefined` when its ids are not valid. */
+  static from(context: SpanContext): SpanIdentity | undefined {
+    const { traceId, spanId } = context;
+    if (typeof traceId !== 'string' || typeof spanId !== 'string') return undefined;
+    if (traceId.length !== 32 || spanId.length !== 16) return undefined;
+    const trace0 = parseHex32(traceId, 0);
+    const trace1 = parseHex32(traceId, 8);
+    const trace2 = parseHex32(traceId, 16);
+    const trace3 = parseHex32(traceId, 24);
+    const span0 = parseHex32(spanId, 0);
+    const span1 = parseHex32(spanId, 8);
+    const sum = trace0 + trace1 + trace2 + trace3 + span0 + span1;
+    if (Number.isNaN(sum)) return undefined;
+    if ((trace0 | trace1 | trace2 | trace3) === 0 || (span0 | span1) === 0) return undefined;
+    return new SpanIdentity(
+      trace0,
+      trace1,
+      trace2,
+      trace3,
+      span0,
+      span1,
+      context.traceFlags & 0xff,
+      context.traceState,
+      context.isRemote === true,
+    );
+  }
+
+  get sampled(): boolean {
+    return (this.flags & FLAG_SAMPLED) !== 0;
+  }
+
+  /** 32 lower-case hexadecimal characters. */
+  get traceId(): string {
+    return hex32(this.trace0) + hex32(this.trace1) + hex32(this.trace2) + hex32(this.trace3);
+  }
+
+  /** 16 lower-case hexadecimal characters. */
+  get spanId(): string {
+    return hex32(this.span0) + hex32(this.span1);
+  }
+
+  /** The API's view: a plain object with own properties, so that spreading and JSON work; made once. */
+  spanContext(): SpanContext {
+    if (this.#spanContext === undefined) {
+      const context: SpanContext = { traceId: this.traceId, spanId: this.spanId, traceFlags: this.flags };
+      if (this.traceState !== undefined) context.traceState = this.traceState;
+      if (this.isRemote) context.isRemote = true;
+      this.#spanContext = context;
+    }
+    return this.#spanContext;
+  }
+}

@@ -1,0 +1,310 @@
+import type {
+  Attributes,
+  AttributeValue,
+  Span as ApiSpan,
+  Exception,
+  HrTime,
+  Link,
+  SpanContext,
+  SpanKind,
+  SpanStatus,
+  TimeInput,
+} from '@opentelemetry/api';
+import { captureAttributes, captureProperty, captureValue, cut, defineAttribute, keysOf, safeString } from './attributes';
+import { type Anchor, compareHrTime, currentAnchor, hrTimeBetween, hrTimeOf, nowMs, toHrTime } from './clock';
+import type { Resource } from '../resource';
+import type { SpanIdentity } from './span-identity';
+
+/** Names longer than this are cut: a span name is for people and for grouping. */
+const MAX_NAME_LENGTH = 1024;
+
+/** What made the spans: name, version and schema URL of the instrumentation (specification: instrumentation scope). */
+export interface InstrumentationScope {
+  readonly name: string;
+  readonly version?: string;
+  readonly schemaUrl?: string;
+}
+
+/** Limits of one span; counts of the specification (sdk-environment-variables.md), lengths in UTF-16 units. */
+export interface SpanLimits {
+  readonly attributeCountLimit: number;
+  readonly attributeValueLengthLimit: number;
+  readonly eventCountLimit: number;
+  readonly linkCountLimit: number;
+  readonly attributePerEventCountLimit: number;
+  readonly attributePerLinkCountLimit: number;
+}
+
+/** An event as exporters read it. */
+export interface SpanEvent {
+  readonly name: string;
+  readonly time: HrTime;
+  readonly attributes: Attributes;
+  readonly droppedAttributesCount: number;
+}
+
+/** A link as exporters read it. */
+export interface SpanLink {
+  readonly context: SpanContext;
+  readonly attributes: Attributes;
+  readonly droppedAttributesCount: number;
+}
+
+/** Where ended spans go. Called once per span, on the application's stack: it must be quick and must not throw. */
+export interface SpanProcessor {
+  onEnd(span: Span): void;
+}
+
+/** What all spans of one tracer share. */
+export interface SpanShared {
+  readonly scope: InstrumentationScope;
+  readonly resource: Resource;
+  readonly limits: SpanLimits;
+  readonly processor: SpanProcessor;
+}
+
+const UNSET: SpanStatus = { code: 0 };
+const NO_EVENTS: readonly SpanEvent[] = [];
+const NO_LINKS: readonly SpanLink[] = [];
+
+/**
+ * A recording span: the API's Span and, by its getters, the readable view that exporters of SDK 1.x to 3.x know.
+ *
+ * `attributes` handed to the constructor are adopted, not copied: instrumentations build one literal per span.
+ * Times are monotonic milliseconds until somebody reads them; explicit times by the caller are kept exactly.
+ */
+export class Span implements ApiSpan {
+  attributes: Attributes;
+  status: SpanStatus = UNSET;
+  ended = false;
+  droppedAttributesCount: number;
+  droppedEventsCount = 0;
+  droppedLinksCount = 0;
+  /** Monotonic milliseconds of the end; meaningful once `ended`. */
+  endMs = 0;
+  readonly anchor: Anchor = currentAnchor();
+  #attributeCount = -1;
+  #events: SpanEvent[] | undefined = undefined;
+  #links: SpanLink[] | undefined = undefined;
+  #explicitStart: HrTime | undefined = undefined;
+  #explicitEnd: HrTime | undefined = undefined;
+
+  constructor(
+    readonly shared: SpanShared,
+    public name: string,
+    readonly kind: SpanKind,
+    readonly identity: SpanIdentity,
+    readonly parent: SpanIdentity | undefined,
+    attributes: Attributes,
+    /** Monotonic milliseconds of the start. */
+    readonly startMs: number = nowMs(),
+    droppedAttributesCount = 0,
+  ) {
+    this.attributes = attributes;
+    this.droppedAttributesCount = droppedAttributesCount;
+    if (name.length > MAX_NAME_LENGTH) this.name = cut(name, MAX_NAME_LENGTH);
+    identity.live = this;
+  }
+
+  // The API's Span.
+
+  spanContext(): SpanContext {
+    return this.identity.spanContext();
+  }
+
+  isRecording(): boolean {
+    return !this.ended;
+  }
+
+  setAttribute(key: string, value: AttributeValue): this {
+    if (this.ended || typeof key !== 'string' || key === '') return this;
+    const captured = captureValue(value);
+    if (captured !== undefined) this.#put(key, captured as AttributeValue);
+    return this;
+  }
+
+  setAttributes(attributes: Attributes): this {
+    if (this.ended || attributes === null || typeof attributes !== 'object') return this;
+    for (const key of keysOf(attributes)) this.setAttribute(key, captureProperty(attributes, key) as AttributeValue);
+    return this;
+  }
+
+  addEvent(name: string, attributesOrTime?: Attributes | TimeInput, time?: TimeInput): this {
+    if (this.ended) return this;
+    const limits = this.shared.limits;
+    if (limits.eventCountLimit === 0) {
+      this.droppedEventsCount++;
+      return this;
+    }
+    let when = time;
+    let source: Attributes | undefined;
+    if (isTimeInput(attributesOrTime)) when ??= attributesOrTime;
+    else source = attributesOrTime;
+    const [attributes, droppedAttributesCount] = captureAttributes(source, limits.attributePerEventCountLimit);
+    const events = (this.#events ??= []);
+    if (events.length >= limits.eventCountLimit) {
+      events.shift();
+      this.droppedEventsCount++;
+    }
+    events.push({ name: safeString(name), time: this.#timeOf(when), attributes, droppedAttributesCount });
+    return this;
+  }
+
+  addLink(link: Link): this {
+    if (this.ended || typeof link?.context?.traceId !== 'string') return this;
+    const limits = this.shared.limits;
+    const links = (this.#links ??= []);
+    if (links.length >= limits.linkCountLimit) {
+      this.droppedLinksCount++;
+      return this;
+    }
+    const [attributes, droppedAttributesCount] = captureAttributes(link.attributes, limits.attributePerLinkCountLimit);
+    links.push({ context: link.context, attributes, droppedAttributesCount });
+    return this;
+  }
+
+  addLinks(links: Link[]): this {
+    if (Array.isArray(links)) for (const link of links) this.addLink(link);
+    return this;
+  }
+
+  /** Ok is final, and Unset never replaces anything (specification: Set Status). */
+  setStatus(status: SpanStatus): this {
+    if (this.ended || status === null || typeof status !== 'object') return this;
+    const { code, message } = status;
+    if (code !== 1 && code !== 2) return this;
+    if (this.status.code === 1) return this;
+    this.status = code === 2 && typeof message === 'string' ? { code, message } : { code };
+    return this;
+  }
+
+  updateName(name: string): this {
+    if (!this.ended) this.name = cut(safeString(name), MAX_NAME_LENGTH);
+    return this;
+  }
+
+  recordException(exception: Exception, time?: TimeInput): this {
+    if (this.ended) return this;
+    const attributes = describeException(exception);
+    return this.addEvent('exception', attributes, time);
+  }
+
+  /** Ends once; later calls change nothing. An end before the start is moved to the start. */
+  end(endTime?: TimeInput): void {
+    if (this.ended) return;
+    this.endMs = nowMs();
+    if (endTime !== undefined) this.#explicitEnd = hrTimeOf(this.anchor, endTime);
+    this.ended = true;
+    this.identity.live = undefined;
+    this.shared.processor.onEnd(this);
+  }
+
+  // For our own instrumentations: no copy, no check.
+
+  /** Adds attributes that the caller made for this span. */
+  adopt(attributes: Attributes): this {
+    if (this.ended) return this;
+    for (const key in attributes) {
+      const value = attributes[key];
+      if (value !== undefined) this.#put(key, value);
+    }
+    return this;
+  }
+
+  startAt(time: TimeInput): void {
+    this.#explicitStart = hrTimeOf(this.anchor, time);
+  }
+
+  // The readable view.
+
+  get events(): readonly SpanEvent[] {
+    return this.#events ?? NO_EVENTS;
+  }
+
+  get links(): readonly SpanLink[] {
+    return this.#links ?? NO_LINKS;
+  }
+
+  get startTime(): HrTime {
+    return this.#explicitStart ?? toHrTime(this.anchor, this.startMs);
+  }
+
+  get endTime(): HrTime {
+    if (!this.ended) return [0, 0];
+    const start = this.startTime;
+    // With an explicit start, the monotonic end may lie before it: a start in the future, or another clock.
+    const end = this.#explicitEnd ?? toHrTime(this.anchor, this.endMs);
+    return compareHrTime(end, start) < 0 ? start : end;
+  }
+
+  /** True when the caller gave no times of its own, so that `startMs` and `endMs` say it all. */
+  get isMonotonic(): boolean {
+    return this.#explicitStart === undefined && this.#explicitEnd === undefined;
+  }
+
+  get duration(): HrTime {
+    return hrTimeBetween(this.startTime, this.endTime);
+  }
+
+  get resource(): Resource {
+    return this.shared.resource;
+  }
+
+  get instrumentationScope(): InstrumentationScope {
+    return this.shared.scope;
+  }
+
+  /** SDK 1.x name of the scope. */
+  get instrumentationLibrary(): InstrumentationScope {
+    return this.shared.scope;
+  }
+
+  get parentSpanContext(): SpanContext | undefined {
+    return this.parent?.spanContext();
+  }
+
+  /** SDK 1.x form of the parent. */
+  get parentSpanId(): string | undefined {
+    return this.parent?.spanId;
+  }
+
+  #put(key: string, value: AttributeValue): void {
+    const attributes = this.attributes;
+    if (this.#attributeCount < 0) this.#attributeCount = Object.keys(attributes).length;
+    if (!Object.hasOwn(attributes, key)) {
+      if (this.#attributeCount >= this.shared.limits.attributeCountLimit) {
+        this.droppedAttributesCount++;
+        return;
+      }
+      this.#attributeCount++;
+    }
+    defineAttribute(attributes, key, value);
+  }
+
+  #timeOf(time: TimeInput | undefined): HrTime {
+    return (time === undefined ? undefined : hrTimeOf(this.anchor, time)) ?? toHrTime(this.anchor, nowMs());
+  }
+}
+
+/** Attributes of an exception event. Anything can be thrown, also an object whose getters throw: the rest is then left out. */
+function describeException(exception: unknown): Attributes {
+  const attributes: Attributes = {};
+  if (typeof exception === 'string') {
+    attributes['exception.message'] = exception;
+  } else if (typeof exception === 'object' && exception !== null) {
+    try {
+      const { code, name, message, stack } = exception as Record<'code' | 'name' | 'message' | 'stack', unknown>;
+      if (code !== undefined && code !== null) attributes['exception.type'] = String(code);
+      else if (typeof name === 'string') attributes['exception.type'] = name;
+      if (typeof message === 'string') attributes['exception.message'] = message;
+      if (typeof stack === 'string') attributes['exception.stacktrace'] = stack;
+    } catch {
+      // What was read before the getter threw is kept.
+    }
+  }
+  return attributes;
+}
+
+function isTimeInput(value: unknown): value is TimeInput {
+  return typeof value === 'number' || value instanceof Date || Array.isArray(value);
+}

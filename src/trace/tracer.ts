@@ -1,0 +1,144 @@
+import type {
+  Attributes,
+  Context,
+  Link,
+  Span as ApiSpan,
+  SpanKind,
+  SpanOptions,
+  Tracer as ApiTracer,
+  TracerProvider as ApiTracerProvider,
+} from '@opentelemetry/api';
+import type { Resource } from '../resource';
+import { captureAttributes, safeString } from './attributes';
+import { activeContext, runInContext, type TraceContext, toTraceContext } from './context';
+import { NonRecordingSpan } from './non-recording-span';
+import { type Sampler, SamplingDecision } from './sampler';
+import { type InstrumentationScope, Span, type SpanLimits, type SpanProcessor, type SpanShared } from './span';
+import { FLAG_SAMPLED, SpanIdentity } from './span-identity';
+
+/** What every tracer of the process is made of. */
+export interface TracerOptions {
+  readonly resource: Resource;
+  readonly sampler: Sampler;
+  readonly limits: SpanLimits;
+  readonly processor: SpanProcessor;
+}
+
+/** Makes spans for one instrumentation scope. */
+export class Tracer implements ApiTracer {
+  readonly #shared: SpanShared;
+  readonly #sampler: Sampler;
+
+  constructor(scope: InstrumentationScope, options: TracerOptions) {
+    this.#shared = { scope, resource: options.resource, limits: options.limits, processor: options.processor };
+    this.#sampler = options.sampler;
+  }
+
+  /** True when the sampler reads a span's description, so that it has to be made before the decision. */
+  get describesFirst(): boolean {
+    return this.#sampler.describes;
+  }
+
+  /** The identity of a new span under `parent`, sampled or not. A new trace when there is no parent. */
+  decide(
+    parent: TraceContext,
+    name: string,
+    kind: SpanKind,
+    attributes: Attributes | undefined,
+    links: readonly Link[] | undefined,
+  ): SpanIdentity {
+    const from = parent.identity;
+    const identity =
+      from === undefined
+        ? SpanIdentity.root(false, undefined)
+        : SpanIdentity.child(from, false, from.traceState);
+    const decision = this.#sampler.shouldSample(from, identity, name, kind, attributes, links);
+    if (decision === SamplingDecision.RecordAndSample) identity.flags |= FLAG_SAMPLED;
+    return identity;
+  }
+
+  /** A recording span for an identity that `decide` sampled; adopts `attributes`. */
+  record(
+    identity: SpanIdentity,
+    parent: SpanIdentity | undefined,
+    name: string,
+    kind: SpanKind,
+    attributes: Attributes,
+    startMs?: number,
+    droppedAttributesCount?: number,
+  ): Span {
+    return new Span(this.#shared, name, kind, identity, parent, attributes, startMs, droppedAttributesCount);
+  }
+
+  // The API's Tracer, for manual spans.
+
+  startSpan(spanName: string, spanOptions?: SpanOptions, context?: Context): ApiSpan {
+    const name = nameOf(spanName);
+    const options = spanOptions ?? {};
+    const active = context === undefined ? activeContext() : toTraceContext(context);
+    if (active.suppressed) {
+      // Carries the parent on, so that a suppressed subtree still propagates the trace it belongs to.
+      return new NonRecordingSpan(active.identity ?? SpanIdentity.root(false, undefined));
+    }
+    const parent = options.root === true ? rootOf(active) : active;
+    const kind = options.kind ?? 0;
+    const [attributes, dropped] = captureAttributes(options.attributes, this.#shared.limits.attributeCountLimit);
+    const identity = this.decide(parent, name, kind, attributes, options.links);
+    if (!identity.sampled) return new NonRecordingSpan(identity);
+    const span = this.record(identity, parent.identity, name, kind, attributes, undefined, dropped);
+    if (options.startTime !== undefined) span.startAt(options.startTime);
+    if (options.links) span.addLinks(options.links);
+    return span;
+  }
+
+  startActiveSpan<F extends (span: ApiSpan) => unknown>(name: string, fn: F): ReturnType<F>;
+  startActiveSpan<F extends (span: ApiSpan) => unknown>(name: string, options: SpanOptions, fn: F): ReturnType<F>;
+  startActiveSpan<F extends (span: ApiSpan) => unknown>(
+    name: string,
+    options: SpanOptions,
+    context: Context,
+    fn: F,
+  ): ReturnType<F>;
+  startActiveSpan(name: string, ...rest: unknown[]): unknown {
+    const fn = rest.pop();
+    if (typeof fn !== 'function') return undefined;
+    const [options, context] = rest as [SpanOptions | undefined, Context | undefined];
+    const parent = context === undefined ? activeContext() : toTraceContext(context);
+    const span = this.startSpan(name, options ?? {}, parent) as Span | NonRecordingSpan;
+    return runInContext(parent.withIdentity(span.identity), fn as (span: ApiSpan) => unknown, span);
+  }
+}
+
+/** What the application gave as a name, as a string: `String` throws for an object without a prototype. */
+function nameOf(name: unknown): string {
+  return typeof name === 'string' ? name : safeString(name);
+}
+
+function rootOf(context: TraceContext): TraceContext {
+  return context.identity === undefined ? context : toTraceContext(undefined);
+}
+
+/** Hands out one Tracer per scope. */
+export class TracerProvider implements ApiTracerProvider {
+  readonly #tracers = new Map<string, Tracer>();
+
+  constructor(private readonly options: TracerOptions) {}
+
+  getTracer(name?: string, version?: string, options?: { schemaUrl?: string }): Tracer {
+    const scopeName = typeof name === 'string' && name !== '' ? name : 'unknown';
+    const schemaUrl = options?.schemaUrl;
+    const key = `${scopeName}\n${version ?? ''}\n${schemaUrl ?? ''}`;
+    let tracer = this.#tracers.get(key);
+    if (tracer === undefined) {
+      const scope: InstrumentationScope = {
+        name: scopeName,
+        ...(typeof version === 'string' ? { version } : {}),
+        ...(typeof schemaUrl === 'string' ? { schemaUrl } : {}),
+      };
+      tracer = new Tracer(scope, this.options);
+      // Bounded: an application that makes up tracer names keeps its spans, it only loses the sharing.
+      if (this.#tracers.size < 1024) this.#tracers.set(key, tracer);
+    }
+    return tracer;
+  }
+}
