@@ -1,0 +1,118 @@
+import Module from 'node:module';
+import ritm from 'require-in-the-middle';
+import { log } from '../log';
+import { watchBuiltins } from './builtin';
+import { disguise, type AnyFunction } from './replace';
+import { locate, type Registry } from './registry';
+
+interface ModulePrototype {
+  require: AnyFunction;
+  _compile: AnyFunction;
+}
+
+/**
+ * Installs the hooks. Every path ends in `registry.onLoad`.
+ *
+ * - CommonJS files of packages: `Module.prototype._compile`, which runs for `require`, for `createRequire` and, since
+ *   Node compiles imported CommonJS through it, for `import` too (18.19 to 26).
+ * - Built-ins: `watchBuiltins`.
+ * - require-in-the-middle: packages that the compile step cannot place or does not see: linked from outside
+ *   node_modules, or loaded before us. It resolves every name it is asked for once more, which costs a 1,000-module
+ *   application several per cent, so only the names of targets reach it.
+ * - ES module packages: src/hook/esm.ts.
+ */
+export function installHooks(registry: Registry): Hooks {
+  const watch = watchBuiltins(
+    (name) => registry.has(name),
+    (name, exports) => {
+      registry.onLoad({ module: name, file: undefined, folder: undefined }, exports);
+    },
+  );
+  let packages: ReadonlySet<string> = new Set();
+  let throughRitm: AnyFunction | undefined;
+
+  const prototype = Module.prototype as unknown as ModulePrototype;
+  const original = prototype.require;
+  prototype.require = disguise(function (this: unknown, id: unknown): unknown {
+    const through = packages.has(id as string) ? (throughRitm ?? original) : original;
+    const exports = Reflect.apply(through, this, arguments);
+    watch.drain();
+    return exports;
+  }, original);
+
+  const host = process as unknown as { getBuiltinModule?: AnyFunction };
+  const getBuiltinModule = host.getBuiltinModule;
+  if (typeof getBuiltinModule === 'function') {
+    host.getBuiltinModule = disguise(function (this: unknown): unknown {
+      const exports = Reflect.apply(getBuiltinModule, this, arguments);
+      watch.drain();
+      return exports;
+    }, getBuiltinModule);
+  }
+
+  let compiling = false;
+  const refresh = (): void => {
+    packages = new Set(registry.packages);
+    if (packages.size === 0) return;
+    if (!compiling) hookCompile(registry);
+    compiling = true;
+    throughRitm = requireThroughRitm(registry, packages, original);
+    patchCached(registry);
+  };
+  refresh();
+  return {
+    refresh() {
+      refresh();
+      watch.scan();
+    },
+  };
+}
+
+/** Handles of the installed hooks. */
+export interface Hooks {
+  /** Takes up targets that the registry learned of since, in modules already loaded too. */
+  refresh(): void;
+}
+
+/** require-in-the-middle's `require`, taken off the prototype again: the caller decides what goes through it. */
+function requireThroughRitm(registry: Registry, packages: ReadonlySet<string>, original: AnyFunction): AnyFunction {
+  const prototype = Module.prototype as unknown as ModulePrototype;
+  const host = process as unknown as { getBuiltinModule?: AnyFunction };
+  const { require } = prototype;
+  const { getBuiltinModule } = host;
+  prototype.require = original;
+  new ritm.Hook([...packages], { internals: false }, <T>(exports: T, name: string, folder?: string): T =>
+    registry.onLoad({ module: name, file: undefined, folder }, exports) as T,
+  );
+  const through = prototype.require;
+  prototype.require = require;
+  if (getBuiltinModule !== undefined) host.getBuiltinModule = getBuiltinModule;
+  return through;
+}
+
+function hookCompile(registry: Registry): void {
+  const prototype = Module.prototype as unknown as ModulePrototype;
+  const original = prototype._compile;
+  const compile = function (this: { exports: unknown }, _content: string, filename: string): unknown {
+    const result = Reflect.apply(original, this, arguments);
+    const loaded = typeof filename === 'string' ? locate(filename) : undefined;
+    if (loaded !== undefined && registry.has(loaded.module)) {
+      const exports = registry.onLoad(loaded, this.exports);
+      if (exports !== this.exports) this.exports = exports;
+    }
+    return result;
+  };
+  prototype._compile = disguise(compile, original);
+}
+
+/** Another preload may have loaded a target before us: prototypes and members can still be patched. */
+function patchCached(registry: Registry): void {
+  const cache = (Module as unknown as { _cache: Record<string, { exports: unknown; loaded: boolean } | undefined> })._cache;
+  for (const filename of Object.keys(cache)) {
+    const loaded = locate(filename);
+    const cached = cache[filename];
+    if (loaded === undefined || cached?.loaded !== true || !registry.has(loaded.module)) continue;
+    log.debug(`${loaded.module} was loaded before the agent; patched in place`);
+    registry.onLoad(loaded, cached.exports);
+  }
+}

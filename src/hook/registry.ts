@@ -1,0 +1,317 @@
+import { isBuiltin } from 'node:module';
+import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
+import type { Config, InstrumentationsConfig } from '../config';
+import { log } from '../log';
+import { Guard } from './guard';
+import type { Instrumentation, Target } from './instrumentation';
+import type { InstrumentationTracing } from './tracing';
+
+/** One line of the table in instrumentations/index.ts. */
+export interface Definition {
+  readonly name: string;
+  /** Other names that users know it by, accepted in toggles. */
+  readonly aliases?: readonly string[];
+  /** Packages and built-ins whose loading reads the instrumentation's file. */
+  readonly modules?: readonly string[];
+  /** Diagnostics channels whose first message reads it. */
+  readonly channels?: readonly string[];
+  load(): Instrumentation;
+}
+
+/** How an instrumentation is doing, for the start line and the status. */
+export interface InstrumentationStatus {
+  readonly name: string;
+  readonly enabled: boolean;
+  /** `module@version` of each patched copy; `module` for built-ins. */
+  readonly patched: readonly string[];
+  /** `module@version (accepted range)` of each copy that was left alone. */
+  readonly skipped: readonly string[];
+  readonly failures: number;
+  readonly off: boolean;
+}
+
+/**
+ * Decides whether an instrumentation runs. The most specific word counts: its own variable, then the list of disabled
+ * ones, then the list of enabled ones, then OTEL_INSTRUMENTATION_COMMON_DEFAULT_ENABLED.
+ */
+export function isEnabled(definition: Pick<Definition, 'name' | 'aliases'>, config: InstrumentationsConfig): boolean {
+  const names = [definition.name, ...(definition.aliases ?? [])];
+  for (const name of names) {
+    const own = config.byName[variableName(name)];
+    if (own !== undefined) return own;
+  }
+  const lists = (list: readonly string[]) => names.some((name) => list.includes(name));
+  if (lists(config.disabled)) return false;
+  if (config.enabled !== undefined) return lists(config.enabled);
+  return config.defaultEnabled;
+}
+
+/** The <NAME> of OTEL_INSTRUMENTATION_<NAME>_ENABLED as `InstrumentationsConfig.byName` spells it. */
+export function variableName(name: string): string {
+  return name.toLowerCase().replace(/[^a-z0-9]/g, '_');
+}
+
+/** Names in the toggles that no instrumentation has, each with the variable it stands in. */
+export function unknownNames(definitions: readonly Definition[], config: InstrumentationsConfig): string[] {
+  const known = definitions.flatMap(({ name, aliases }) => [name, ...(aliases ?? [])]);
+  const knownVariables = new Set(known.map(variableName));
+  const problems: string[] = [];
+  const accepted = known.slice().sort().join(', ');
+  const check = (variable: string, list: readonly string[] = []): void => {
+    for (const name of list) {
+      if (!known.includes(name)) problems.push(`${variable}: no instrumentation is called "${name}"; known are ${accepted}`);
+    }
+  };
+  check('OTEL_NODE_ENABLED_INSTRUMENTATIONS', config.enabled);
+  check('OTEL_NODE_DISABLED_INSTRUMENTATIONS', config.disabled);
+  for (const name of Object.keys(config.byName)) {
+    if (!knownVariables.has(name)) {
+      const variable = `OTEL_INSTRUMENTATION_${name.toUpperCase()}_ENABLED`;
+      problems.push(`${variable}: no instrumentation has this name; known are ${accepted}`);
+    }
+  }
+  return problems;
+}
+
+/** Where a loaded file belongs. */
+export interface LoadedFile {
+  /** Package or built-in name. */
+  readonly module: string;
+  /** Path inside the package with forward slashes; `undefined` for what `require(module)` returns. */
+  readonly file: string | undefined;
+  /** The package's folder; `undefined` for built-ins. */
+  readonly folder: string | undefined;
+}
+
+interface Loaded {
+  readonly instrumentation: Instrumentation;
+  readonly guard: Guard;
+  readonly tracing: InstrumentationTracing;
+}
+
+interface Manifest {
+  readonly version: string;
+  /** Files that the package's entry points name, relative to its folder. */
+  readonly entryFiles: ReadonlySet<string>;
+}
+
+/**
+ * Knows what is to be patched and what was. Every way to load a module ends in `onLoad`; a target is patched once per
+ * loaded copy, however many ways lead to it.
+ */
+export class Registry {
+  readonly #byModule = new Map<string, Definition[]>();
+  readonly #loaded = new Map<Definition, Loaded | undefined>();
+  readonly #patched = new WeakMap<Target, WeakSet<object>>();
+  readonly #manifests = new Map<string, Manifest | undefined>();
+  readonly #patchedNames = new Map<Definition, Set<string>>();
+  readonly #skippedNames = new Map<Definition, Set<string>>();
+  readonly #definitions: Definition[] = [];
+  readonly #enabled: Definition[] = [];
+
+  constructor(
+    private readonly config: Config,
+    private readonly makeTracing: (name: string, guard: Guard) => InstrumentationTracing,
+  ) {}
+
+  /** Takes up further lines of the table; returns those that are enabled. */
+  add(definitions: readonly Definition[]): Definition[] {
+    this.#definitions.push(...definitions);
+    const enabled = definitions.filter((definition) => isEnabled(definition, this.config.instrumentations));
+    this.#enabled.push(...enabled);
+    for (const definition of enabled) {
+      for (const name of definition.modules ?? []) {
+        const list = this.#byModule.get(name);
+        if (list === undefined) this.#byModule.set(name, [definition]);
+        else list.push(definition);
+      }
+    }
+    return enabled;
+  }
+
+  /** The enabled instrumentations, in the table's order. */
+  get enabled(): readonly Definition[] {
+    return this.#enabled;
+  }
+
+  get all(): readonly Definition[] {
+    return this.#definitions;
+  }
+
+  /** Whether any enabled instrumentation has a target in this module. */
+  has(moduleName: string): boolean {
+    return this.#byModule.has(moduleName);
+  }
+
+  /** Names of packages with targets, built-ins left out. */
+  get packages(): string[] {
+    return [...this.#byModule.keys()].filter((name) => !isBuiltin(name));
+  }
+
+  /**
+   * Patches the targets in a file that was just loaded. Returns the exports the application is to get: the same, unless
+   * a target replaced them. Never throws.
+   */
+  onLoad(loaded: LoadedFile, exports: unknown): unknown {
+    const definitions = this.#byModule.get(loaded.module);
+    if (definitions === undefined) return exports;
+    let current = exports;
+    for (const definition of definitions) {
+      const own = this.load(definition);
+      if (own === undefined) continue;
+      for (const target of own.instrumentation.targets ?? []) {
+        if (target.module !== loaded.module) continue;
+        current = own.guard.run(() => this.#patch(definition, own, target, loaded, current)) ?? current;
+      }
+    }
+    return current;
+  }
+
+  /** Reads an instrumentation's file; once. `undefined` when that failed, which is said. */
+  load(definition: Definition): Loaded | undefined {
+    if (this.#loaded.has(definition)) return this.#loaded.get(definition);
+    const guard = new Guard(definition.name);
+    let loaded: Loaded | undefined;
+    try {
+      loaded = { instrumentation: definition.load(), guard, tracing: this.makeTracing(definition.name, guard) };
+    } catch (error) {
+      log.error(`instrumentation ${definition.name} could not be loaded: ${String(error)}`);
+    }
+    this.#loaded.set(definition, loaded);
+    if (loaded !== undefined) guard.run(() => loaded.instrumentation.subscribe?.(loaded.tracing));
+    return loaded;
+  }
+
+  status(): InstrumentationStatus[] {
+    return this.#definitions.map((definition) => {
+      const guard = this.#loaded.get(definition)?.guard;
+      return {
+        name: definition.name,
+        enabled: this.#enabled.includes(definition),
+        patched: [...(this.#patchedNames.get(definition) ?? [])],
+        skipped: [...(this.#skippedNames.get(definition) ?? [])],
+        failures: guard?.failures ?? 0,
+        off: guard?.off ?? false,
+      };
+    });
+  }
+
+  #patch(definition: Definition, own: Loaded, target: Target, loaded: LoadedFile, exports: unknown): unknown {
+    const manifest = loaded.folder === undefined ? undefined : this.#manifest(loaded.folder);
+    if (target.file === undefined) {
+      if (loaded.file !== undefined && manifest?.entryFiles.has(loaded.file) !== true) return exports;
+    } else if (target.file !== loaded.file) {
+      return exports;
+    }
+
+    const label = manifest === undefined ? loaded.module : `${loaded.module}@${manifest.version}`;
+    if (target.versions !== undefined && loaded.folder !== undefined) {
+      if (manifest === undefined || !satisfies(manifest.version, target.versions)) {
+        const skipped = `${label} (supported: ${target.versions})`;
+        if (note(this.#skippedNames, definition, skipped)) {
+          log.warn(`${definition.name}: ${label} is outside the supported range ${target.versions} and stays untraced`);
+        }
+        return exports;
+      }
+    }
+
+    if ((typeof exports !== 'object' && typeof exports !== 'function') || exports === null) return exports;
+    let done = this.#patched.get(target);
+    if (done === undefined) {
+      done = new WeakSet();
+      this.#patched.set(target, done);
+    }
+    if (done.has(exports)) return exports;
+    done.add(exports);
+    const replaced = target.patch(exports, own.tracing);
+    if (typeof replaced === 'function' || (typeof replaced === 'object' && replaced !== null)) done.add(replaced);
+    note(this.#patchedNames, definition, label);
+    log.debug(`${definition.name}: patched ${label}${target.file === undefined ? '' : ` ${target.file}`}`);
+    return replaced ?? exports;
+  }
+
+  #manifest(folder: string): Manifest | undefined {
+    if (this.#manifests.has(folder)) return this.#manifests.get(folder);
+    let manifest: Manifest | undefined;
+    try {
+      const json = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Record<string, unknown>;
+      manifest = { version: String(json['version'] ?? '0.0.0'), entryFiles: entryFiles(json) };
+    } catch {
+      // A package without a readable package.json has no version to check: it counts as out of range.
+    }
+    this.#manifests.set(folder, manifest);
+    return manifest;
+  }
+}
+
+function note(notes: Map<Definition, Set<string>>, definition: Definition, text: string): boolean {
+  let set = notes.get(definition);
+  if (set === undefined) {
+    set = new Set();
+    notes.set(definition, set);
+  }
+  if (set.has(text) || set.size >= 64) return false;
+  set.add(text);
+  return true;
+}
+
+/** The files that `require(name)` and `import name` can reach, by `main` and the `.` entry of `exports`. */
+export function entryFiles(manifest: Record<string, unknown>): Set<string> {
+  const files = new Set<string>();
+  const add = (path: string): void => {
+    const file = path.replace(/^\.\//, '');
+    files.add(file).add(`${file}.js`).add(`${file}.cjs`).add(`${file.replace(/\/$/, '')}/index.js`);
+  };
+  const { main, exports } = manifest;
+  if (typeof main === 'string') add(main);
+  const root = isRecord(exports) && '.' in exports ? exports['.'] : exports;
+  collect(root, add, 0);
+  if (files.size === 0) files.add('index.js');
+  return files;
+}
+
+function collect(node: unknown, add: (path: string) => void, depth: number): void {
+  if (typeof node === 'string') add(node);
+  else if (isRecord(node) && depth < 8) {
+    for (const key of Object.keys(node)) if (!key.startsWith('./')) collect(node[key], add, depth + 1);
+  } else if (Array.isArray(node)) {
+    for (const item of node) collect(item, add, depth + 1);
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+let semverSatisfies: typeof import('semver').satisfies | undefined;
+
+/** Reads semver with the first range there is to check. */
+function satisfies(version: string, range: string): boolean {
+  semverSatisfies ??= (require('./lazy/semver.js') as typeof import('../lazy/semver')).satisfies;
+  return semverSatisfies(version, range, { includePrerelease: true });
+}
+
+/** Splits the path of a file in a package: by its last `node_modules` folder, with either separator. */
+export function locate(filename: string): LoadedFile | undefined {
+  const marker = 'node_modules';
+  const at = filename.lastIndexOf(marker);
+  if (at <= 0) return undefined;
+  const separator = filename[at + marker.length];
+  if (separator !== '/' && separator !== '\\') return undefined;
+  const start = at + marker.length + 1;
+  let end = filename.indexOf(separator, start);
+  if (end < 0) return undefined;
+  if (filename[start] === '@') {
+    end = filename.indexOf(separator, end + 1);
+    if (end < 0) return undefined;
+  }
+  const name = filename.slice(start, end);
+  const file = filename.slice(end + 1);
+  return {
+    module: separator === '/' ? name : name.replace('\\', '/'),
+    file: separator === '/' ? file : file.replaceAll('\\', '/'),
+    folder: filename.slice(0, end),
+  };
+}
+

@@ -1,0 +1,72 @@
+import shimmer from 'shimmer';
+import { log } from '../log';
+
+// biome-ignore lint/suspicious/noExplicitAny: any function of a library
+export type AnyFunction = (...args: any[]) => any;
+
+let ready = false;
+
+/**
+ * Replaces `owner[method]`. The replacement keeps name, length, prototype, own properties and symbols, so that
+ * promisify, statics and `instanceof` work as before. A missing, read-only or accessor member is left alone.
+ * Returns whether it was replaced.
+ */
+export function replace(owner: object, method: string, make: (original: AnyFunction) => AnyFunction): boolean {
+  if (!ready) {
+    shimmer({ logger: (text) => log.debug(text) });
+    ready = true;
+  }
+  if (!isReplaceable(owner, method)) {
+    log.debug(`${method} cannot be replaced: it is missing, read-only or an accessor`);
+    return false;
+  }
+  const original = (owner as Record<string, AnyFunction>)[method] as AnyFunction;
+  const replacement = disguise(make(original), original);
+  shimmer.wrap(owner as Record<string, AnyFunction>, method, () => replacement);
+  hideShimmer(replacement, original);
+  return true;
+}
+
+/**
+ * shimmer leaves three properties on a replacement; the application would see them among the function's own keys.
+ * Those of another tool's wrapper below ours come back, so that undoing that tool still finds what it looks for.
+ */
+function hideShimmer(replacement: AnyFunction, original: AnyFunction): void {
+  for (const key of ['__original', '__unwrap', '__wrapped']) {
+    const descriptor = Object.getOwnPropertyDescriptor(original, key);
+    if (descriptor === undefined) delete (replacement as unknown as Record<string, unknown>)[key];
+    else Object.defineProperty(replacement, key, descriptor);
+  }
+}
+
+function isReplaceable(owner: object, method: string): boolean {
+  if (typeof (owner as Record<string, unknown>)[method] !== 'function') return false;
+  for (let holder: object | null = owner; holder !== null; holder = Object.getPrototypeOf(holder)) {
+    const descriptor = Object.getOwnPropertyDescriptor(holder, method);
+    if (descriptor === undefined) continue;
+    if (descriptor.get !== undefined || descriptor.set !== undefined) return false;
+    if (holder === owner) return descriptor.configurable === true;
+    return Object.isExtensible(owner);
+  }
+  return false;
+}
+
+/** Makes `replacement` look like `original`. Every own key, since libraries hang symbols on functions (util.promisify.custom). */
+export function disguise(replacement: AnyFunction, original: AnyFunction): AnyFunction {
+  for (const key of Reflect.ownKeys(original)) {
+    const descriptor = Object.getOwnPropertyDescriptor(original, key);
+    const existing = Object.getOwnPropertyDescriptor(replacement, key);
+    if (descriptor === undefined) continue;
+    if (existing !== undefined && !existing.configurable) {
+      // `prototype` of an ordinary function: not configurable, but writable.
+      if (existing.writable && 'value' in descriptor) {
+        Object.defineProperty(replacement, key, { value: descriptor.value });
+      }
+      continue;
+    }
+    Object.defineProperty(replacement, key, descriptor);
+  }
+  const proto = Object.getPrototypeOf(original);
+  if (Object.getPrototypeOf(replacement) !== proto) Object.setPrototypeOf(replacement, proto);
+  return replacement;
+}

@@ -1,0 +1,38 @@
+/** Hands back the object it is given, so that a subclass can add its private field to it. */
+class Foreign {
+  // biome-ignore lint/correctness/noConstructorReturn: returning another object is the point
+  constructor(object: object) {
+    return object;
+  }
+}
+
+/** A value of ours on an object of the application or of Node, seen by nobody else. */
+export interface Stamp<Value> {
+  get(object: object): Value | undefined;
+  set(object: object, value: Value | undefined): void;
+}
+
+/**
+ * Makes a stamp. It is a private field added to the object from outside: no key, no symbol, nothing that inspection,
+ * spreading or enumeration shows, and several times faster than a WeakMap, which the collector also pays for.
+ */
+export function createStamp<Value>(): Stamp<Value> {
+  class Stamped extends Foreign {
+    #value: Value | undefined;
+
+    constructor(object: object, value: Value | undefined) {
+      super(object);
+      this.#value = value;
+    }
+
+    static get(object: object): Value | undefined {
+      return #value in object ? (object as Stamped).#value : undefined;
+    }
+
+    static set(object: object, value: Value | undefined): void {
+      if (#value in object) (object as Stamped).#value = value;
+      else new Stamped(object, value);
+    }
+  }
+  return Stamped;
+}

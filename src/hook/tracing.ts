@@ -1,0 +1,279 @@
+import type { Config } from '../config';
+import type { Propagator } from '../propagation/propagator';
+import { activeContext, applyInContext, bindFunction, type TraceContext } from '../trace/context';
+import type { Span } from '../trace/span';
+import type { Tracer } from '../trace/tracer';
+import type { Guard } from './guard';
+import type { Begun, Call, Done, FieldGetter, FieldSetter, Operation, Tracing } from './instrumentation';
+import { type AnyFunction, replace } from './replace';
+
+/** The API's SpanKind and status code, as numbers: the agent never loads the API package. */
+const SERVER = 1;
+const CONSUMER = 4;
+const STATUS_ERROR = 2;
+
+const ERROR_TYPE = 'error.type';
+
+/** What every instrumentation's Tracing is made of. */
+export interface TracingOptions {
+  readonly config: Config;
+  readonly tracer: Tracer;
+  readonly propagator: Propagator;
+  readonly guard: Guard;
+  /** Subscribes a guarded listener; the registry's, since a channel may be what loads an instrumentation. */
+  readonly subscribe: (channel: string, listener: (message: unknown) => void) => void;
+}
+
+/** The lifecycle of every traced call, once for all instrumentations. */
+export class InstrumentationTracing implements Tracing {
+  readonly config: Config;
+  readonly #tracer: Tracer;
+  readonly #propagator: Propagator;
+  readonly #guard: Guard;
+  readonly #subscribe: TracingOptions['subscribe'];
+
+  constructor(options: TracingOptions) {
+    this.config = options.config;
+    this.#tracer = options.tracer;
+    this.#propagator = options.propagator;
+    this.#guard = options.guard;
+    this.#subscribe = options.subscribe;
+  }
+
+  get off(): boolean {
+    return this.#guard.off;
+  }
+
+  span(owner: object, method: string, operation: Operation): void {
+    const entry = isEntry(operation);
+    this.replace(owner, method, (original) => {
+      const tracing = this;
+      return function traced(this: unknown, ...args: unknown[]): unknown {
+        if (tracing.#guard.off) return Reflect.apply(original, this, args);
+        return tracing.#call(operation, entry, original, this, args);
+      };
+    });
+  }
+
+  bind(owner: object, method: string): void {
+    this.replace(
+      owner,
+      method,
+      (original) =>
+        function bound(this: unknown, ...args: unknown[]): unknown {
+          const context = activeContext();
+          for (let i = 0; i < args.length; i++) {
+            const arg = args[i];
+            if (typeof arg === 'function') args[i] = bindFunction(context, arg as AnyFunction);
+          }
+          return Reflect.apply(original, this, args);
+        },
+    );
+  }
+
+  replace(owner: object, method: string, make: (original: AnyFunction) => AnyFunction): void {
+    replace(owner, method, make);
+  }
+
+  on(channel: string, listener: (message: never) => void): void {
+    this.#subscribe(channel, (message) => {
+      if (this.#guard.off) return;
+      try {
+        listener(message as never);
+      } catch (error) {
+        this.#guard.fail(error);
+      }
+    });
+  }
+
+  begin(operation: Operation, call: Call, startMs?: number): Begun | undefined {
+    if (this.#guard.off) return undefined;
+    try {
+      return this.#begin(operation, call, startMs);
+    } catch (error) {
+      this.#guard.fail(error);
+      return undefined;
+    }
+  }
+
+  extract(get: FieldGetter): TraceContext {
+    return this.#propagator.extract(activeContext(), get);
+  }
+
+  inject(context: TraceContext, set: FieldSetter): void {
+    this.#propagator.inject(context, set);
+  }
+
+  active(): TraceContext {
+    return activeContext();
+  }
+
+  run<Result>(
+    context: TraceContext,
+    fn: (...args: never[]) => Result,
+    self: unknown,
+    args: ArrayLike<unknown>,
+  ): Result {
+    return applyInContext(context, fn as (...args: unknown[]) => Result, self, args);
+  }
+
+  guard<Result>(fn: () => Result): Result | undefined {
+    return this.#guard.run(fn);
+  }
+
+  /** One call of a replaced function. */
+  #call(operation: Operation, entry: boolean, original: AnyFunction, self: unknown, userArgs: unknown[]): unknown {
+    // Only an operation that edits its arguments, or whose callback is bound, needs a second list.
+    const call: Call = { self, args: entry ? userArgs : userArgs.slice() };
+    const begun = this.begin(operation, call);
+    if (begun === undefined) return Reflect.apply(original, self, operation.inject === undefined ? userArgs : call.args);
+
+    const { done } = begun;
+    let settled = false;
+    if (operation.settle === undefined) settled = this.#bindCallback(call, done);
+    let result: unknown;
+    try {
+      result = entry
+        ? applyInContext(begun.context, original, self, call.args)
+        : Reflect.apply(original, self, call.args);
+    } catch (error) {
+      done(error);
+      throw error;
+    }
+    if (settled) return result;
+    try {
+      if (operation.settle !== undefined && operation.settle(call, result, done) !== false) return result;
+      return settleByDefault(result, done);
+    } catch (error) {
+      this.#guard.fail(error);
+      done();
+      return result;
+    }
+  }
+
+  /** Replaces a trailing callback by one that ends the span first and runs in the caller's context. */
+  #bindCallback(call: Call, done: Done): boolean {
+    const last = call.args.length - 1;
+    const callback = call.args[last];
+    if (typeof callback !== 'function') return false;
+    const caller = activeContext();
+    const replacement = function (this: unknown, ...results: unknown[]): unknown {
+      done(results[0] ?? undefined, results[1]);
+      return applyInContext(caller, callback, this, results);
+    };
+    Object.defineProperty(replacement, 'name', { value: callback.name, configurable: true });
+    Object.defineProperty(replacement, 'length', { value: callback.length, configurable: true });
+    call.args[last] = replacement;
+    return true;
+  }
+
+  #begin(operation: Operation, call: Call, startMs: number | undefined): Begun | undefined {
+    const name = operation.name(call);
+    if (name === undefined) return undefined;
+    const parent = operation.parent === undefined ? activeContext() : operation.parent(call);
+    if (parent.suppressed) {
+      // No span, but the trace goes on downstream. Our own export runs in a context without identity: nothing to write.
+      this.#inject(operation, call, parent);
+      return undefined;
+    }
+
+    const tracer = this.#tracer;
+    const { kind } = operation;
+    let attributes = tracer.describesFirst ? operation.attributes(call) : undefined;
+    const identity = tracer.decide(parent, name, kind, attributes, undefined);
+    const context = parent.withIdentity(identity);
+    if (!identity.sampled) {
+      this.#inject(operation, call, context);
+      return { context, span: undefined, done: ignore };
+    }
+
+    attributes ??= operation.attributes(call);
+    const span = tracer.record(identity, parent.identity, name, kind, attributes, startMs);
+    this.#inject(operation, call, context);
+    return { context, span, done: this.#doneOnce(span, operation) };
+  }
+
+  #inject(operation: Operation, call: Call, context: TraceContext): void {
+    if (operation.inject === undefined || context.identity === undefined) return;
+    try {
+      operation.inject(call, (set) => this.#propagator.inject(context, set));
+    } catch (error) {
+      this.#guard.fail(error);
+    }
+  }
+
+  #doneOnce(span: Span, operation: Operation): Done {
+    return (error, value) => {
+      if (span.ended) return;
+      try {
+        operation.end?.(span, { error, value });
+        if (error !== undefined) recordError(span, error);
+      } catch (failure) {
+        this.#guard.fail(failure);
+      }
+      try {
+        span.end();
+      } catch (failure) {
+        this.#guard.fail(failure);
+      }
+    };
+  }
+}
+
+function ignore(): void {}
+
+function isEntry(operation: Operation): boolean {
+  return operation.kind === SERVER || operation.kind === CONSUMER;
+}
+
+/** Returns what the application gets: the derived promise, so that an unhandled rejection still surfaces as one. */
+function settleByDefault(result: unknown, done: Done): unknown {
+  if (!(result instanceof Promise)) {
+    done(undefined, result);
+    return result;
+  }
+  return result.then(
+    (value) => {
+      done(undefined, value);
+      return value;
+    },
+    (error) => {
+      done(error ?? new Error('rejected without a reason'));
+      throw error;
+    },
+  );
+}
+
+/** Error status and `error.type`, unless the instrumentation set its own (conventions: recording errors). */
+export function recordError(span: Span, error: unknown): void {
+  if (span.attributes[ERROR_TYPE] === undefined) span.adopt({ [ERROR_TYPE]: errorType(error) });
+  if (span.status.code !== 0) return;
+  const message = messageOf(error);
+  span.setStatus(message === undefined ? { code: STATUS_ERROR } : { code: STATUS_ERROR, message });
+}
+
+/** A specific code where there is one, else the class of the error, else `_OTHER`. Never a number, never a message. */
+export function errorType(error: unknown): string {
+  if (typeof error !== 'object' || error === null) return '_OTHER';
+  try {
+    const { code, name, cause } = error as { code?: unknown; name?: unknown; cause?: { code?: unknown } };
+    if (typeof code === 'string' && code !== '') return code;
+    // `TypeError: fetch failed` says nothing; its cause does.
+    if (typeof cause?.code === 'string' && cause.code !== '') return cause.code;
+    const { constructor } = error as { constructor?: { name?: unknown } };
+    if (typeof name === 'string' && name !== '' && name !== 'Error') return name;
+    return typeof constructor?.name === 'string' && constructor.name !== '' ? constructor.name : '_OTHER';
+  } catch {
+    return '_OTHER';
+  }
+}
+
+function messageOf(error: unknown): string | undefined {
+  try {
+    const message = (error as { message?: unknown } | null)?.message;
+    return typeof message === 'string' && message !== '' ? message : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
