@@ -1,0 +1,536 @@
+/**
+ * `http` and `https`, server and client, HTTP/1.1.
+ *
+ * Everything is observed by replacing `emit` on the prototypes of Server, ServerResponse, IncomingMessage and
+ * ClientRequest: Node calls it for each event anyway, so no listener is added to any object of the application, and
+ * flow, listener counts and return values stay its own.
+ *
+ * A server span ends when the response was handed to the operating system, or with an error when the connection went
+ * away before. A client span ends when the response headers were read: the application may leave the body unread.
+ */
+import type { Attributes } from '@opentelemetry/api';
+import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Begun, Instrumentation, Operation, Span, TraceContext, Tracing } from '../src/hook/instrumentation';
+import { createStamp } from '../src/hook/stamp';
+import { clientAttributes, endClientSpan, type ClientTarget } from '../src/http/client-attributes';
+import { captureHeaders, firstValue, rawHeader } from '../src/http/headers';
+import { setMethod, spanName } from '../src/http/method';
+import { serverAttributes, type ServerRequest } from '../src/http/server-attributes';
+import { isIgnored } from '../src/http/ignore';
+import {
+  ERROR_TYPE,
+  HTTP_REQUEST_HEADER,
+  HTTP_RESPONSE_HEADER,
+  HTTP_RESPONSE_STATUS_CODE,
+} from '../src/semconv';
+
+const SERVER = 1;
+const CLIENT = 2;
+const ERROR = { code: 2 } as const;
+
+type Emit = (this: unknown, event: unknown, ...args: unknown[]) => boolean;
+
+/** The context that a message's late events run in: `data`, `end` and `close` come in the socket's own context. */
+const contextOf = createStamp<TraceContext>();
+
+export default {
+  name: 'http',
+  targets: [
+    { module: 'http', patch: patchHttp },
+    { module: 'https', patch: patchHttps },
+    { module: 'http2', patch: patchHttp1Fallback },
+  ],
+} satisfies Instrumentation;
+
+function patchHttp(http: typeof import('node:http'), tracing: Tracing): void {
+  patchServer(http.Server.prototype, 'http', tracing);
+  patchResponse(http.ServerResponse.prototype, tracing);
+  patchMessage(http.IncomingMessage.prototype, tracing);
+  patchClient(http, tracing);
+}
+
+function patchHttps(https: typeof import('node:https'), tracing: Tracing): void {
+  patchServer(https.Server.prototype, 'https', tracing);
+  patchRequestFunctions(https, tracing);
+}
+
+/** `createSecureServer({ allowHTTP1: true })` answers HTTP/1.1 with the classes of `http`, on a server of its own class. */
+function patchHttp1Fallback(http2: typeof import('node:http2'), tracing: Tracing): void {
+  tracing.replace(
+    http2,
+    'createSecureServer',
+    (original) =>
+      function (this: unknown, ...args: unknown[]): unknown {
+        const server = Reflect.apply(original, this, args) as object;
+        tracing.guard(() => {
+          const prototype = Object.getPrototypeOf(server) as object;
+          if (fallbackServers.get(prototype) === undefined) patchServer(prototype, 'https', tracing);
+          fallbackServers.set(prototype, true);
+        });
+        return server;
+      },
+  );
+}
+
+const fallbackServers = createStamp<true>();
+
+// Server.
+
+/** A request that is being answered. */
+interface Exchange {
+  readonly begun: Begun;
+  readonly tracing: Tracing;
+}
+
+const exchangeOf = createStamp<Exchange>();
+
+function patchServer(server: object, scheme: string, tracing: Tracing): void {
+  const operation = serverOperation(scheme, tracing);
+
+  tracing.replace(server, 'emit', (original) => {
+    const emit: Emit = function (event, ...rest) {
+      switch (event) {
+        // An application that has a listener for one of the latter two may emit `request` itself afterwards.
+        case 'request':
+        case 'checkContinue':
+        case 'checkExpectation':
+          return serve(tracing, operation, original as Emit, this, arguments, rest);
+        case 'upgrade':
+        case 'connect':
+          return handOver(tracing, operation, original as Emit, this, arguments, rest);
+        default:
+          return Reflect.apply(original, this, arguments);
+      }
+    };
+    return emit;
+  });
+}
+
+function serve(
+  tracing: Tracing,
+  operation: Operation,
+  original: Emit,
+  server: unknown,
+  args: ArrayLike<unknown>,
+  rest: unknown[],
+): boolean {
+  let context: TraceContext | undefined;
+  if (!tracing.off) context = tracing.guard(() => beginExchange(tracing, operation, server, rest));
+  return context === undefined ? Reflect.apply(original, server, args as never) : tracing.run(context, original as never, server, args);
+}
+
+/** Starts the span of a request; returns the context to answer it in. */
+function beginExchange(
+  tracing: Tracing,
+  operation: Operation,
+  server: unknown,
+  [request, response]: unknown[],
+): TraceContext | undefined {
+  if (!isObject(request) || !isObject(response) || exchangeOf.get(response) !== undefined) return undefined;
+  const message = request as unknown as IncomingMessage;
+  // A request of http2's compatibility API: its stream has the span.
+  if (message.httpVersionMajor >= 2) return undefined;
+  if (isIgnored(message.url, tracing.config.http.serverIgnorePaths)) {
+    const context = tracing.extract((name) => header(message, name)).suppress();
+    if (hasBody(message)) contextOf.set(request, context);
+    return context;
+  }
+  const begun = tracing.begin(operation, { self: server, args: [request, response] });
+  if (begun === undefined) return undefined;
+  if (hasBody(message)) contextOf.set(request, begun.context);
+  if (begun.span !== undefined) exchangeOf.set(response, { begun, tracing });
+  return begun.context;
+}
+
+function serverOperation(scheme: string, tracing: Tracing): Operation<unknown, [IncomingMessage, ServerResponse]> {
+  const { http } = tracing.config;
+  return {
+    kind: SERVER,
+    name: ({ args: [request] }) => spanName(request.method ?? '', http.knownMethods),
+    parent: ({ args: [request] }) => tracing.extract((name) => header(request, name)),
+    attributes: ({ args: [request] }) => {
+      const attributes = serverAttributes(describeRequest(request, scheme), http);
+      captureHeaders(attributes, HTTP_REQUEST_HEADER, http.serverRequestHeaders, (name) => header(request, name));
+      return attributes;
+    },
+    end: (span, { error, value }) => endServerSpan(span, error, value, tracing),
+  };
+}
+
+function describeRequest(request: IncomingMessage, scheme: string): ServerRequest {
+  const { socket } = request;
+  return {
+    method: request.method ?? '',
+    target: request.url ?? '',
+    scheme,
+    version: request.httpVersion,
+    header: (name) => firstValue(header(request, name)),
+    peerAddress: socket?.remoteAddress,
+    peerPort: socket?.remotePort,
+  };
+}
+
+function endServerSpan(span: Span, error: unknown, response: ServerResponse | undefined, tracing: Tracing): void {
+  const status = response?.headersSent ? response.statusCode : undefined;
+  if (response === undefined || status === undefined) return;
+  const attributes: Attributes = { [HTTP_RESPONSE_STATUS_CODE]: status };
+  captureHeaders(attributes, HTTP_RESPONSE_HEADER, tracing.config.http.serverResponseHeaders, (name) =>
+    response.getHeader(name),
+  );
+  // 4xx is the client's failure, not the server's.
+  if (status >= 500 && error === undefined) {
+    attributes[ERROR_TYPE] = String(status);
+    span.setStatus(ERROR);
+  }
+  span.adopt(attributes);
+}
+
+/** `finish`: everything was handed over. `close` without it: the connection is gone. */
+function patchResponse(response: object, tracing: Tracing): void {
+  tracing.replace(response, 'emit', (original) => {
+    const emit: Emit = function (event) {
+      if (event !== 'finish' && event !== 'close') return Reflect.apply(original, this, arguments);
+      const exchange = exchangeOf.get(this as object);
+      if (exchange === undefined) return Reflect.apply(original, this, arguments);
+      try {
+        return tracing.run(exchange.begun.context, original as never, this, arguments);
+      } finally {
+        tracing.guard(() => endExchange(exchange, event, this as ServerResponse));
+      }
+    };
+    return emit;
+  });
+}
+
+function endExchange({ begun }: Exchange, event: 'finish' | 'close', response: ServerResponse): void {
+  if (event === 'finish') {
+    begun.done(undefined, response);
+    return;
+  }
+  begun.done(aborted(response), response);
+  exchangeOf.set(response, undefined);
+}
+
+/** What a response failed with that never finished. */
+function aborted(response: ServerResponse): unknown {
+  const { errored } = response as { errored?: unknown };
+  return errored ?? { code: 'ECONNRESET', message: 'the connection was closed before the response was complete' };
+}
+
+/**
+ * `upgrade` and `connect` hand the socket over. The span ends with the first thing the application writes to it, which
+ * holds the status, or when it lets go of the socket. Three methods of this one socket are shadowed until then.
+ */
+function handOver(
+  tracing: Tracing,
+  operation: Operation,
+  original: Emit,
+  server: unknown,
+  args: ArrayLike<unknown>,
+  rest: unknown[],
+): boolean {
+  const [request, socket] = rest;
+  const begun =
+    tracing.off || !isObject(request) || !isObject(socket)
+      ? undefined
+      : tracing.begin(operation, { self: server, args: [request, undefined] });
+  if (begun === undefined) return Reflect.apply(original, server, args as never);
+  if (begun.span !== undefined) tracing.guard(() => watchHandOver(socket as never, begun, tracing));
+  const handled = tracing.run(begun.context, original as never, server, args) as boolean;
+  // Nobody listens: Node destroys the socket.
+  if (!handled) begun.done();
+  return handled;
+}
+
+function watchHandOver(socket: Socket, { span, done }: Begun, tracing: Tracing): void {
+  const methods = ['write', 'end', 'destroy'] as const;
+  const restore = (): void => {
+    for (const method of methods) delete (socket as Partial<Socket>)[method];
+  };
+  for (const method of methods) {
+    if (Object.hasOwn(socket, method)) continue;
+    Object.defineProperty(socket, method, {
+      configurable: true,
+      enumerable: false,
+      writable: true,
+      value: function (this: Socket, ...args: unknown[]): unknown {
+        restore();
+        tracing.guard(() => {
+          const status = method === 'destroy' ? undefined : statusOf(args[0]);
+          if (status !== undefined) {
+            span?.adopt({ [HTTP_RESPONSE_STATUS_CODE]: status });
+            if (status >= 500) span?.adopt({ [ERROR_TYPE]: String(status) }).setStatus(ERROR);
+          }
+          done(status === undefined && args[0] instanceof Error ? args[0] : undefined);
+        });
+        return Reflect.apply(socket[method] as (...args: unknown[]) => unknown, this, args);
+      },
+    });
+  }
+}
+
+/** The status of `HTTP/1.1 101 Switching Protocols…`. */
+function statusOf(chunk: unknown): number | undefined {
+  const head = typeof chunk === 'string' ? chunk.slice(0, 12) : chunk instanceof Uint8Array ? String.fromCharCode(...chunk.subarray(0, 12)) : '';
+  const status = head.startsWith('HTTP/1.') && head[8] === ' ' ? Number(head.slice(9, 12)) : Number.NaN;
+  return Number.isInteger(status) ? status : undefined;
+}
+
+// Messages: requests of the server, responses of the client.
+
+function patchMessage(message: object, tracing: Tracing): void {
+  tracing.replace(message, 'emit', (original) => {
+    const emit: Emit = function () {
+      const context = contextOf.get(this as object);
+      return context === undefined
+        ? Reflect.apply(original, this, arguments)
+        : tracing.run(context, original as never, this, arguments);
+    };
+    return emit;
+  });
+}
+
+function hasBody(request: IncomingMessage): boolean {
+  const length = header(request, 'content-length');
+  if (length !== undefined) return length !== '0';
+  return header(request, 'transfer-encoding') !== undefined;
+}
+
+/** Adapters that emit `request` themselves may hand over messages that have `headers` only. */
+function header(request: IncomingMessage, name: string): string | string[] | undefined {
+  const { rawHeaders } = request;
+  if (Array.isArray(rawHeaders) && rawHeaders.length > 0) return rawHeader(rawHeaders, name);
+  const value = (request.headers as Record<string, unknown> | undefined)?.[name];
+  return typeof value === 'string' || Array.isArray(value) ? (value as string | string[]) : undefined;
+}
+
+// Client.
+
+/** A request under way. */
+interface Attempt {
+  readonly begun: Begun | undefined;
+  /** What the application's listeners run in: the context of the call. */
+  readonly caller: TraceContext;
+  timedOut: boolean;
+  /** The application gave the request up; what it gave as the reason, if anything. */
+  cancelled: boolean;
+  reason: unknown;
+}
+
+const attemptOf = createStamp<Attempt>();
+
+/** Published at the end of ClientRequest's constructor, whoever calls it. */
+const CREATED = 'http.client.request.created';
+
+function patchClient(http: typeof import('node:http'), tracing: Tracing): void {
+  const operation = clientOperation(tracing);
+  const onCreated = (request: ClientRequest): void => {
+    if (attemptOf.get(request) !== undefined) return;
+    const begun = tracing.begin(operation, { self: undefined, args: [request] });
+    const caller = tracing.active();
+    attemptOf.set(request, { begun, caller, timedOut: false, cancelled: false, reason: undefined });
+  };
+  begin = onCreated;
+  tracing.on(CREATED, ({ request }: { request: ClientRequest }) => onCreated(request));
+
+  patchRequestFunctions(http, tracing);
+  patchClientRequest(http.ClientRequest.prototype, tracing);
+}
+
+/** Set when `http` is patched, which is before `https` can be: https loads http. */
+let begin: (request: ClientRequest) => void = () => {};
+
+function patchRequestFunctions(module: { request: unknown; get: unknown }, tracing: Tracing): void {
+  for (const method of ['request', 'get']) {
+    tracing.replace(module, method, (original) => {
+      const failing = failedCall(module, tracing);
+      return function (this: unknown, ...args: unknown[]): unknown {
+        let request: unknown;
+        try {
+          request = Reflect.apply(original, this, args);
+        } catch (error) {
+          // The constructor refused its arguments: there is no request, but there was a call.
+          tracing.begin(failing, { self: this, args })?.done(error);
+          throw error;
+        }
+        // Before 22.12 Node publishes nothing at creation; the headers have not left yet.
+        if (!tracing.off && isObject(request) && 'outputData' in request) tracing.guard(() => begin(request as never));
+        return request;
+      };
+    });
+  }
+}
+
+function clientOperation(tracing: Tracing): Operation<undefined, [ClientRequest]> {
+  const { http } = tracing.config;
+  return {
+    kind: CLIENT,
+    name: ({ args: [request] }) => spanName(request.method, http.knownMethods),
+    attributes: ({ args: [request] }) => {
+      const attributes = clientAttributes(targetOf(request), http);
+      captureHeaders(attributes, HTTP_REQUEST_HEADER, http.clientRequestHeaders, (name) => request.getHeader(name));
+      return attributes;
+    },
+    inject: ({ args: [request] }, write) => write((name, value) => setField(request, name, value)),
+    end: (span, { value }) => {
+      const response = value as IncomingMessage | undefined;
+      if (response === undefined) return;
+      endClientSpan(span, {
+        status: response.statusCode,
+        version: response.httpVersion,
+        peerAddress: response.socket?.remoteAddress,
+        peerPort: response.socket?.remotePort,
+      });
+      const headers: Attributes = {};
+      captureHeaders(headers, HTTP_RESPONSE_HEADER, http.clientResponseHeaders, (name) => header(response, name));
+      span.adopt(headers);
+    },
+  };
+}
+
+/** A call that threw before there was a request: its arguments are all there is to describe it. */
+function failedCall(module: object, tracing: Tracing): Operation {
+  const { http } = tracing.config;
+  const scheme = 'globalAgent' in module && (module.globalAgent as { protocol?: string })?.protocol === 'https:' ? 'https' : 'http';
+  const read = (args: unknown[]): { url: string; options: Record<string, unknown> } => {
+    const [first, second] = args;
+    const url = typeof first === 'string' ? first : first instanceof URL ? first.href : '';
+    const options = (url === '' ? first : second) as Record<string, unknown> | undefined;
+    return { url, options: typeof options === 'object' && options !== null ? options : {} };
+  };
+  const methodOf = (options: Record<string, unknown>): string =>
+    typeof options['method'] === 'string' ? options['method'].toUpperCase() : 'GET';
+  return {
+    kind: CLIENT,
+    name: ({ args }) => spanName(methodOf(read(args).options), http.knownMethods),
+    attributes: ({ args }) => {
+      const { url, options } = read(args);
+      const attributes: Attributes = {};
+      setMethod(attributes, methodOf(options), http.knownMethods);
+      const parsed = URL.canParse?.(url) ? new URL(url) : undefined;
+      if (parsed === undefined && options['hostname'] === undefined && options['host'] === undefined) return attributes;
+      return clientAttributes(
+        {
+          method: methodOf(options),
+          scheme: parsed?.protocol.slice(0, -1) ?? scheme,
+          authority: String(parsed?.host ?? options['hostname'] ?? options['host']),
+          path: parsed === undefined ? String(options['path'] ?? '/') : parsed.pathname + parsed.search,
+          port: Number(options['port']) || undefined,
+        },
+        http,
+      );
+    },
+  };
+}
+
+function targetOf(request: ClientRequest): ClientTarget {
+  const { host, protocol } = request as ClientRequest & { host?: string; protocol?: string };
+  return {
+    method: request.method,
+    scheme: typeof protocol === 'string' ? protocol.replace(':', '') : 'http',
+    authority: String(request.getHeader('host') ?? hostIn(request) ?? host ?? 'localhost'),
+    path: request.path,
+    port: undefined,
+  };
+}
+
+/** Headers given as a list are serialised at once and cannot be asked for. */
+function hostIn(request: ClientRequest): string | undefined {
+  const head = (request as { _header?: unknown })._header;
+  if (typeof head !== 'string') return undefined;
+  const at = head.toLowerCase().indexOf('\r\nhost: ');
+  return at < 0 ? undefined : head.slice(at + 8, head.indexOf('\r\n', at + 8));
+}
+
+interface Outgoing {
+  _header: string | null;
+  _headerSent: boolean;
+  outputData?: { data: unknown }[];
+  outputSize?: number;
+}
+
+/** Sets a propagation field on a request, unless the application set one of that name itself. */
+function setField(request: ClientRequest, name: string, value: string): void {
+  const outgoing = request as unknown as Outgoing;
+  const head = outgoing._header;
+  if (head === null || head === undefined) {
+    if (!request.hasHeader(name)) request.setHeader(name, value);
+    return;
+  }
+  // Already serialised (a header list, `Expect`, or `get`, which ends the request), but not on its way: a socket
+  // takes it over at the earliest in the next tick.
+  if (!head.endsWith('\r\n\r\n') || head.toLowerCase().includes(`\r\n${name}:`)) return;
+  const line = `${name}: ${value}\r\n`;
+  const longer = `${head.slice(0, -2)}${line}\r\n`;
+  if (outgoing._headerSent) {
+    const first = outgoing.outputData?.[0];
+    if (typeof first?.data !== 'string' || !first.data.startsWith(head)) return;
+    first.data = longer + first.data.slice(head.length);
+    outgoing.outputSize = (outgoing.outputSize ?? 0) + line.length;
+  }
+  outgoing._header = longer;
+}
+
+function patchClientRequest(request: object, tracing: Tracing): void {
+  tracing.replace(request, 'emit', (original) => {
+    const emit: Emit = function (event, ...rest) {
+      const attempt = attemptOf.get(this as object);
+      if (attempt === undefined) return Reflect.apply(original, this, arguments);
+      tracing.guard(() => onClientEvent(attempt, event, rest[0]));
+      return tracing.run(attempt.caller, original as never, this, arguments);
+    };
+    return emit;
+  });
+
+  tracing.replace(
+    request,
+    'destroy',
+    (original) =>
+      function (this: object, ...args: unknown[]): unknown {
+        const attempt = attemptOf.get(this);
+        if (attempt !== undefined) {
+          attempt.cancelled = true;
+          attempt.reason = args[0];
+        }
+        return Reflect.apply(original, this, args);
+      },
+  );
+}
+
+function onClientEvent(attempt: Attempt, event: unknown, arg: unknown): void {
+  switch (event) {
+    case 'response':
+    case 'upgrade':
+    case 'connect':
+      if (isObject(arg)) contextOf.set(arg, attempt.caller);
+      attempt.begun?.done(undefined, arg);
+      break;
+    case 'timeout':
+      attempt.timedOut = true;
+      break;
+    case 'error':
+      attempt.begun?.done(failureOf(attempt, arg));
+      break;
+    case 'close':
+      attempt.begun?.done(attempt.timedOut ? TIMEOUT : undefined);
+      break;
+  }
+}
+
+const TIMEOUT = { name: 'TimeoutError', message: 'the request timed out' };
+
+/** What the span fails with: nothing when the application cancelled on purpose, which a timeout is not. */
+function failureOf(attempt: Attempt, error: unknown): unknown {
+  if (!attempt.cancelled) return error;
+  if (attempt.timedOut) return attempt.reason ?? TIMEOUT;
+  const { reason } = attempt;
+  if (reason === undefined || reason === null) return undefined;
+  const { name, cause } = reason as { name?: unknown; cause?: { name?: unknown } };
+  if (name !== 'AbortError') return reason;
+  return cause?.name === 'TimeoutError' ? cause : undefined;
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
+}

@@ -1,0 +1,296 @@
+/**
+ * `http2`, server and client, core and compatibility API: one span per stream.
+ *
+ * The classes are not exported, so their prototypes are reached through the first server, session and stream. Events
+ * are observed by replacing `emit`, as in http.ts. A server span ends when the stream closes, a client span when the
+ * response headers were read.
+ */
+import type { Attributes } from '@opentelemetry/api';
+import type { ClientHttp2Session, ClientHttp2Stream, ServerHttp2Stream } from 'node:http2';
+import type { Done, Instrumentation, Operation, Span, TraceContext, Tracing } from '../src/hook/instrumentation';
+import { createStamp } from '../src/hook/stamp';
+import { clientAttributes, endClientSpan } from '../src/http/client-attributes';
+import { captureHeaders, firstValue } from '../src/http/headers';
+import { isIgnored } from '../src/http/ignore';
+import { spanName } from '../src/http/method';
+import { serverAttributes } from '../src/http/server-attributes';
+import {
+  ERROR_TYPE,
+  HTTP_REQUEST_HEADER,
+  HTTP_RESPONSE_HEADER,
+  HTTP_RESPONSE_STATUS_CODE,
+} from '../src/semconv';
+
+const SERVER = 1;
+const CLIENT = 2;
+const VERSION = '2';
+
+type Emit = (this: object, event: unknown, ...args: unknown[]) => boolean;
+type Headers = Readonly<Record<string, string | string[] | undefined>>;
+
+export default {
+  name: 'http2',
+  targets: [{ module: 'http2', patch: patchHttp2 }],
+} satisfies Instrumentation;
+
+function patchHttp2(http2: typeof import('node:http2'), tracing: Tracing): void {
+  const server = serverOperation(tracing);
+  for (const method of ['createServer', 'createSecureServer']) {
+    tracing.replace(http2, method, (original) =>
+      returning(original, tracing, (created) => patchServer(prototypeOf(created), server, tracing)),
+    );
+  }
+  const client = clientOperation(tracing);
+  tracing.replace(http2, 'connect', (original) =>
+    returning(original, tracing, (session, args) => {
+      originOf.set(session, originIn(args[0]));
+      patchSession(prototypeOf(session), client, tracing);
+    }),
+  );
+}
+
+/** A replacement that looks at what the original returns. */
+function returning(
+  original: (...args: unknown[]) => unknown,
+  tracing: Tracing,
+  look: (result: object, args: unknown[]) => void,
+): (...args: unknown[]) => unknown {
+  return function (this: unknown, ...args: unknown[]): unknown {
+    const result = Reflect.apply(original, this, args);
+    if (typeof result === 'object' && result !== null) tracing.guard(() => look(result, args));
+    return result;
+  };
+}
+
+function prototypeOf(object: object): object {
+  return Object.getPrototypeOf(object) as object;
+}
+
+/** True the first time it is asked about a prototype. */
+function isNew(prototype: object): boolean {
+  if (seen.get(prototype) !== undefined) return false;
+  seen.set(prototype, true);
+  return true;
+}
+
+const seen = createStamp<true>();
+
+/** A stream under way. */
+interface Exchange {
+  /** What the stream's listeners run in. */
+  readonly context: TraceContext;
+  readonly done: Done;
+  error: unknown;
+}
+
+const exchangeOf = createStamp<Exchange>();
+
+function patchStream(prototype: object, tracing: Tracing, onEvent: (exchange: Exchange, stream: object, event: unknown, arg: unknown) => void): void {
+  if (!isNew(prototype)) return;
+  tracing.replace(prototype, 'emit', (original) => {
+    const emit: Emit = function (event, ...rest) {
+      const exchange = exchangeOf.get(this);
+      if (exchange === undefined) return Reflect.apply(original, this, arguments);
+      tracing.guard(() => onEvent(exchange, this, event, rest[0]));
+      return tracing.run(exchange.context, original as never, this, arguments);
+    };
+    return emit;
+  });
+}
+
+// Server.
+
+function patchServer(prototype: object, operation: Operation, tracing: Tracing): void {
+  if (!isNew(prototype)) return;
+  tracing.replace(prototype, 'emit', (original) => {
+    const emit: Emit = function (event, ...rest) {
+      if (event !== 'stream' || tracing.off) return Reflect.apply(original, this, arguments);
+      const context = tracing.guard(() => beginStream(this, rest, operation, tracing));
+      return context === undefined
+        ? Reflect.apply(original, this, arguments)
+        : tracing.run(context, original as never, this, arguments);
+    };
+    return emit;
+  });
+}
+
+function beginStream(server: object, [stream, headers]: unknown[], operation: Operation, tracing: Tracing): TraceContext | undefined {
+  const target = stream as ServerHttp2Stream;
+  if (exchangeOf.get(target) !== undefined) return undefined;
+  patchStream(prototypeOf(target), tracing, onServerEvent);
+  const fields = headers as Headers;
+  if (isIgnored(firstValue(fields[':path']), tracing.config.http.serverIgnorePaths)) {
+    const context = tracing.extract((name) => fields[name]).suppress();
+    exchangeOf.set(target, { context, done: () => {}, error: undefined });
+    return context;
+  }
+  const begun = tracing.begin(operation, { self: server, args: [target, fields] });
+  if (begun === undefined) return undefined;
+  exchangeOf.set(target, { context: begun.context, done: begun.done, error: undefined });
+  return begun.context;
+}
+
+function onServerEvent(exchange: Exchange, stream: object, event: unknown, arg: unknown): void {
+  if (event === 'error') exchange.error = arg;
+  if (event !== 'close') return;
+  const { aborted, rstCode, writableFinished } = stream as ServerHttp2Stream;
+  const cut = !writableFinished && (aborted || rstCode !== 0);
+  const error = cut ? { code: 'ERR_HTTP2_STREAM_ERROR', message: `the stream was closed with code ${rstCode}` } : undefined;
+  exchange.done(exchange.error ?? error, stream);
+}
+
+function serverOperation(tracing: Tracing): Operation<object, [ServerHttp2Stream, Headers]> {
+  const { http } = tracing.config;
+  return {
+    kind: SERVER,
+    name: ({ args: [, headers] }) => spanName(firstValue(headers[':method']) ?? '', http.knownMethods),
+    parent: ({ args: [, headers] }) => tracing.extract((name) => headers[name]),
+    attributes: ({ args: [stream, headers] }) => {
+      const socket = stream.session?.socket;
+      const attributes = serverAttributes(
+        {
+          method: firstValue(headers[':method']) ?? '',
+          target: firstValue(headers[':path']) ?? firstValue(headers[':authority']) ?? '',
+          scheme: firstValue(headers[':scheme']) ?? 'http',
+          version: VERSION,
+          header: (name) => firstValue(headers[name]),
+          peerAddress: socket?.remoteAddress,
+          peerPort: socket?.remotePort,
+        },
+        http,
+      );
+      captureHeaders(attributes, HTTP_REQUEST_HEADER, http.serverRequestHeaders, (name) => headers[name]);
+      return attributes;
+    },
+    end: (span, { error, value }) => endServerSpan(span, error, value as ServerHttp2Stream | undefined, tracing),
+  };
+}
+
+function endServerSpan(span: Span, error: unknown, stream: ServerHttp2Stream | undefined, tracing: Tracing): void {
+  const sent = stream?.sentHeaders;
+  const status = sent?.[':status'];
+  if (sent === undefined || status === undefined) return;
+  const attributes: Attributes = { [HTTP_RESPONSE_STATUS_CODE]: Number(status) };
+  captureHeaders(attributes, HTTP_RESPONSE_HEADER, tracing.config.http.serverResponseHeaders, (name) => sent[name]);
+  if (Number(status) >= 500 && error === undefined) {
+    attributes[ERROR_TYPE] = String(status);
+    span.setStatus({ code: 2 });
+  }
+  span.adopt(attributes);
+}
+
+// Client.
+
+/** Where a session goes. */
+interface Origin {
+  readonly scheme: string;
+  readonly authority: string;
+}
+
+const originOf = createStamp<Origin>();
+
+function originIn(authority: unknown): Origin {
+  if (typeof authority === 'object' && authority !== null && !(authority instanceof URL)) {
+    const { protocol, host, hostname, port } = authority as Record<string, unknown>;
+    const name = String(hostname ?? host ?? 'localhost');
+    return { scheme: String(protocol ?? 'https:').replace(':', ''), authority: port === undefined ? name : `${name}:${port}` };
+  }
+  const url = new URL(String(authority));
+  return { scheme: url.protocol.slice(0, -1), authority: url.host };
+}
+
+function patchSession(prototype: object, operation: Operation, tracing: Tracing): void {
+  if (isNew(prototype)) tracing.span(prototype, 'request', operation);
+}
+
+function clientOperation(tracing: Tracing): Operation<ClientHttp2Session, [unknown, ...unknown[]], ClientHttp2Stream> {
+  const { http } = tracing.config;
+  return {
+    kind: CLIENT,
+    name: ({ args: [headers] }) => spanName(String(field(headers, ':method') ?? 'GET'), http.knownMethods),
+    attributes: ({ self, args: [headers] }) => {
+      const origin = originOf.get(self);
+      const attributes = clientAttributes(
+        {
+          method: String(field(headers, ':method') ?? 'GET'),
+          scheme: String(field(headers, ':scheme') ?? origin?.scheme ?? (self.encrypted ? 'https' : 'http')),
+          authority: String(field(headers, ':authority') ?? field(headers, 'host') ?? origin?.authority ?? ''),
+          path: String(field(headers, ':path') ?? '/'),
+          port: undefined,
+        },
+        http,
+      );
+      captureHeaders(attributes, HTTP_REQUEST_HEADER, http.clientRequestHeaders, (name) => field(headers, name));
+      return attributes;
+    },
+    inject: (call, write) => {
+      const [headers] = call.args;
+      const added: Record<string, string> = {};
+      write((name, value) => {
+        if (field(headers, name) === undefined) added[name] = value;
+      });
+      call.args[0] = Array.isArray(headers)
+        ? [...headers, ...Object.entries(added).flat()]
+        : { ...(headers as object | undefined), ...added };
+    },
+    settle: ({ self }, stream, done) => {
+      patchStream(prototypeOf(stream), tracing, onClientEvent);
+      exchangeOf.set(stream, { context: tracing.active(), done: (error, value) => done(error, value && { session: self, headers: value }), error: undefined });
+    },
+    end: (span, { value }) => endSpan(span, value as Answer | undefined, tracing),
+  };
+}
+
+/** Response headers and the session they came on. */
+interface Answer {
+  readonly session: ClientHttp2Session;
+  readonly headers: Headers;
+}
+
+function endSpan(span: Span, answer: Answer | undefined, tracing: Tracing): void {
+  if (answer === undefined) return;
+  const { session, headers } = answer;
+  endClientSpan(span, {
+    status: Number(headers[':status']) || undefined,
+    version: VERSION,
+    peerAddress: session.socket?.remoteAddress,
+    peerPort: session.socket?.remotePort,
+  });
+  const captured: Attributes = {};
+  captureHeaders(captured, HTTP_RESPONSE_HEADER, tracing.config.http.clientResponseHeaders, (name) => headers[name]);
+  span.adopt(captured);
+}
+
+/** Header names are lower case on the wire, but applications may write them otherwise. */
+function field(headers: unknown, name: string): unknown {
+  if (Array.isArray(headers)) {
+    for (let i = 0; i + 1 < headers.length; i += 2) if (String(headers[i]).toLowerCase() === name) return headers[i + 1];
+    return undefined;
+  }
+  if (typeof headers !== 'object' || headers === null) return undefined;
+  const direct = (headers as Record<string, unknown>)[name];
+  if (direct !== undefined) return direct;
+  for (const key of Object.keys(headers)) {
+    if (key.length === name.length && key.toLowerCase() === name) return (headers as Record<string, unknown>)[key];
+  }
+  return undefined;
+}
+
+function onClientEvent(exchange: Exchange, stream: object, event: unknown, arg: unknown): void {
+  switch (event) {
+    case 'response':
+      exchange.done(undefined, arg);
+      break;
+    case 'timeout':
+      exchange.error ??= { name: 'TimeoutError', message: 'the request timed out' };
+      break;
+    case 'error':
+      if ((arg as { name?: unknown } | undefined)?.name === 'AbortError') exchange.done();
+      else exchange.done(exchange.error ?? arg);
+      break;
+    case 'close':
+      // Closed without an answer and without an error: the application cancelled, unless it did so after a time-out.
+      exchange.done((stream as ClientHttp2Stream).rstCode === 0 ? undefined : exchange.error);
+      break;
+  }
+}

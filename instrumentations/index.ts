@@ -1,0 +1,17 @@
+/**
+ * The definitions table: one line per instrumentation. A module's file is read when the application loads one of
+ * `modules`, or with the first message on one of `channels`; test/instrumentations/index.test.ts fails when a line and
+ * its file disagree.
+ */
+import type { Instrumentation } from '../src/hook/instrumentation';
+import type { Definition } from '../src/hook/registry';
+
+export const definitions: readonly Definition[] = [
+  { name: 'http', aliases: ['https'], modules: ['http', 'https', 'http2'], load: () => take(require('./instrumentations/http.js')) },
+  { name: 'http2', modules: ['http2'], load: () => take(require('./instrumentations/http2.js')) },
+  { name: 'undici', aliases: ['fetch'], channels: ['undici:request:create'], load: () => take(require('./instrumentations/undici.js')) },
+];
+
+function take(module: unknown): Instrumentation {
+  return (module as { default: Instrumentation }).default;
+}

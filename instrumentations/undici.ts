@@ -1,0 +1,166 @@
+/**
+ * Global `fetch` and the `undici` package (5.12 to 8), through the diagnostics channels that both publish on. Nothing
+ * is replaced, so `fetch` and its arguments stay exactly what they were, in bundled applications too.
+ *
+ * One span per request on the wire: every hop of a redirect and every retry has its own. A span starts when the request
+ * is created, so time in the queue counts, and ends when the response headers were read, since the application may
+ * leave the body unread. Two requests never publish an answer: CONNECT, which ProxyAgent makes for its tunnels and
+ * which gets no span, and upgrades, whose span ends when the request was sent.
+ */
+import type { Attributes } from '@opentelemetry/api';
+import type { Done, Instrumentation, Operation, Span, Tracing } from '../src/hook/instrumentation';
+import { createStamp } from '../src/hook/stamp';
+import { clientAttributes, endClientSpan } from '../src/http/client-attributes';
+import { captureHeaders, rawHeader } from '../src/http/headers';
+import { spanName } from '../src/http/method';
+import { HTTP_REQUEST_HEADER, HTTP_RESPONSE_HEADER } from '../src/semconv';
+
+const CLIENT = 2;
+
+/** undici's internal Request, as far as all supported versions agree. */
+interface Request {
+  readonly method: string;
+  readonly origin: string | URL;
+  readonly path: string;
+  readonly upgrade?: unknown;
+  /** Header lines up to 5.x and early 6.x, then a flat list of names and values. */
+  readonly headers: string | readonly unknown[];
+  addHeader(name: string, value: string): unknown;
+}
+
+interface Response {
+  readonly statusCode: number;
+  /** Flat list of names and values. */
+  readonly headers: readonly (Uint8Array | string)[];
+}
+
+/** A request under way. */
+interface Attempt {
+  readonly done: Done;
+  peerAddress: string | undefined;
+  peerPort: number | undefined;
+  version: string | undefined;
+}
+
+interface Answer {
+  readonly attempt: Attempt;
+  readonly response: Response;
+}
+
+const attemptOf = createStamp<Attempt>();
+
+export default {
+  name: 'undici',
+  subscribe(tracing: Tracing) {
+    const operation = requestOperation(tracing);
+
+    tracing.on('undici:request:create', ({ request }: { request: Request }) => {
+      if (request.method === 'CONNECT') return;
+      const begun = tracing.begin(operation, { self: undefined, args: [request] });
+      if (begun?.span === undefined) return;
+      attemptOf.set(request, { done: begun.done, peerAddress: undefined, peerPort: undefined, version: undefined });
+    });
+
+    tracing.on('undici:client:sendHeaders', ({ request, socket }: { request: Request; socket: Socket | undefined }) => {
+      const attempt = attemptOf.get(request);
+      if (attempt === undefined) return;
+      attempt.peerAddress = socket?.remoteAddress;
+      attempt.peerPort = socket?.remotePort;
+      attempt.version = socket?.alpnProtocol === 'h2' ? '2' : '1.1';
+      if (request.upgrade) end(request, attempt);
+    });
+
+    tracing.on('undici:request:headers', ({ request, response }: { request: Request; response: Response }) => {
+      const attempt = attemptOf.get(request);
+      // 1xx: the answer is still to come.
+      if (attempt !== undefined && response.statusCode >= 200) end(request, attempt, undefined, { attempt, response });
+    });
+
+    tracing.on('undici:request:error', ({ request, error }: { request: Request; error: unknown }) => {
+      const attempt = attemptOf.get(request);
+      if (attempt !== undefined) end(request, attempt, isCancellation(error) ? undefined : error);
+    });
+  },
+} satisfies Instrumentation;
+
+interface Socket {
+  readonly remoteAddress?: string;
+  readonly remotePort?: number;
+  readonly alpnProtocol?: string | false;
+}
+
+function end(request: Request, attempt: Attempt, error?: unknown, answer?: Answer): void {
+  attemptOf.set(request, undefined);
+  attempt.done(error, answer);
+}
+
+function requestOperation(tracing: Tracing): Operation<undefined, [Request]> {
+  const { http } = tracing.config;
+  return {
+    kind: CLIENT,
+    name: ({ args: [request] }) => spanName(request.method, http.knownMethods),
+    attributes: ({ args: [request] }) => {
+      const attributes = clientAttributes(targetOf(request), http);
+      captureHeaders(attributes, HTTP_REQUEST_HEADER, http.clientRequestHeaders, (name) => requestHeader(request, name));
+      return attributes;
+    },
+    inject: ({ args: [request] }, write) =>
+      write((name, value) => {
+        if (requestHeader(request, name) === undefined) request.addHeader(name, value);
+      }),
+    end: (span, { value }) => endSpan(span, value as Answer | undefined, http.clientResponseHeaders),
+  };
+}
+
+function endSpan(span: Span, answer: Answer | undefined, responseHeaders: readonly string[]): void {
+  if (answer === undefined) return;
+  const { attempt, response } = answer;
+  endClientSpan(span, {
+    status: response.statusCode,
+    version: attempt.version,
+    peerAddress: attempt.peerAddress,
+    peerPort: attempt.peerPort,
+  });
+  if (responseHeaders.length === 0) return;
+  const list = response.headers.map((item) => (typeof item === 'string' ? item : Buffer.from(item).toString('latin1')));
+  const attributes: Attributes = {};
+  captureHeaders(attributes, HTTP_RESPONSE_HEADER, responseHeaders, (name) => rawHeader(list, name));
+  span.adopt(attributes);
+}
+
+function targetOf(request: Request): Parameters<typeof clientAttributes>[0] {
+  const origin = String(request.origin);
+  const scheme = origin.startsWith('https:') ? 'https' : 'http';
+  const start = origin.indexOf('://') + 3;
+  const slash = origin.indexOf('/', start);
+  return {
+    method: request.method,
+    scheme,
+    authority: slash < 0 ? origin.slice(start) : origin.slice(start, slash),
+    path: request.path,
+    port: undefined,
+  };
+}
+
+/** A header of the request, whichever way this version keeps them. */
+function requestHeader(request: Request, name: string): string | string[] | undefined {
+  const { headers } = request;
+  if (typeof headers !== 'string') return Array.isArray(headers) ? rawHeader(headers.map(String), name) : undefined;
+  for (let start = 0; start < headers.length; ) {
+    let end = headers.indexOf('\r\n', start);
+    if (end < 0) end = headers.length;
+    const colon = headers.indexOf(':', start);
+    if (colon > start && colon < end && headers.slice(start, colon).toLowerCase() === name) {
+      return headers.slice(colon + 1, end).trim();
+    }
+    start = end + 2;
+  }
+  return undefined;
+}
+
+/** The application gave the request up on purpose. `AbortSignal.timeout` gives a TimeoutError, which is a failure. */
+function isCancellation(error: unknown): boolean {
+  if (typeof error !== 'object' || error === null) return true;
+  const { name, code } = error as { name?: unknown; code?: unknown };
+  return name === 'AbortError' || code === 'UND_ERR_ABORTED' || code === 'ABORT_ERR';
+}

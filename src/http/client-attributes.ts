@@ -1,0 +1,91 @@
+import type { Attributes } from '@opentelemetry/api';
+import type { HttpConfig } from '../config';
+import type { Span } from '../trace/span';
+import {
+  ERROR_TYPE,
+  HTTP_RESPONSE_STATUS_CODE,
+  NETWORK_PEER_ADDRESS,
+  NETWORK_PEER_PORT,
+  NETWORK_PROTOCOL_VERSION,
+  SERVER_ADDRESS,
+  SERVER_PORT,
+  URL_FULL,
+} from '../semconv';
+import { defaultPort, parseAuthority } from './authority';
+import { setMethod } from './method';
+import { redactTarget, redactUserInfo } from './redact';
+
+/** Where a request goes, of any HTTP version and client. */
+export interface ClientTarget {
+  readonly method: string;
+  /** Without colon. */
+  readonly scheme: string;
+  /** The Host header or the origin's host, perhaps with a port. */
+  readonly authority: string;
+  /** The request target: path with query, an absolute URL through a proxy, an authority for CONNECT. */
+  readonly path: string;
+  /** When `authority` has none and it is not the scheme's. */
+  readonly port: number | undefined;
+}
+
+/** What a client span starts with (conventions: http/http-spans, client). */
+export function clientAttributes(target: ClientTarget, config: HttpConfig): Attributes {
+  const attributes: Attributes = {};
+  setMethod(attributes, target.method, config.knownMethods);
+
+  let { scheme, authority } = target;
+  let url: string;
+  const absolute = target.path.indexOf('://');
+  if (target.method === 'CONNECT') {
+    // The target is the authority to be reached; the Host header may be the proxy's.
+    authority = target.path || authority;
+    url = `${scheme}://${authority}`;
+  } else if (absolute > 0 && target.path.charCodeAt(0) !== 47) {
+    scheme = target.path.slice(0, absolute).toLowerCase();
+    const rest = target.path.slice(absolute + 3);
+    const end = rest.search(/[/?#]/);
+    authority = end < 0 ? rest : rest.slice(0, end);
+    url = target.path;
+  } else {
+    const at = authority.lastIndexOf('@');
+    if (at >= 0) authority = authority.slice(at + 1);
+    const port = target.port !== undefined && target.port !== defaultPort(scheme) && parseAuthority(authority)?.port === undefined ? `:${target.port}` : '';
+    url = `${scheme}://${authority}${port}${target.path}`;
+  }
+  attributes[URL_FULL] = redactTarget(redactUserInfo(url), config.sensitiveQueryParameters);
+
+  const server = parseAuthority(authority);
+  if (server !== undefined) {
+    attributes[SERVER_ADDRESS] = server.host;
+    const port = server.port ?? target.port ?? defaultPort(scheme);
+    if (port !== undefined) attributes[SERVER_PORT] = port;
+  }
+  return attributes;
+}
+
+/** A response's head, as far as it is known. */
+export interface ClientResponse {
+  readonly status: number | undefined;
+  readonly version: string | undefined;
+  readonly peerAddress: string | undefined;
+  readonly peerPort: number | undefined;
+}
+
+/** What a response adds to a client span: 4xx and 5xx are errors. */
+export function endClientSpan(span: Span, response: ClientResponse): void {
+  const attributes: Attributes = {};
+  const { status, version, peerAddress, peerPort } = response;
+  if (status !== undefined) {
+    attributes[HTTP_RESPONSE_STATUS_CODE] = status;
+    if (status >= 400) {
+      attributes[ERROR_TYPE] = String(status);
+      span.setStatus({ code: 2 });
+    }
+  }
+  if (version !== undefined) attributes[NETWORK_PROTOCOL_VERSION] = version;
+  if (peerAddress !== undefined) {
+    attributes[NETWORK_PEER_ADDRESS] = peerAddress;
+    if (peerPort !== undefined) attributes[NETWORK_PEER_PORT] = peerPort;
+  }
+  span.adopt(attributes);
+}

@@ -1,0 +1,50 @@
+const REDACTED = 'REDACTED';
+
+/**
+ * Replaces the values of sensitive query parameters; keys and order stay (conventions: `url.query`). `query` comes
+ * without its `?`. Linear in its length.
+ */
+export function redactQuery(query: string, sensitive: ReadonlySet<string>): string {
+  if (sensitive.size === 0) return query;
+  let redacted = '';
+  let copied = 0;
+  for (let start = 0; start <= query.length; ) {
+    let end = query.indexOf('&', start);
+    if (end < 0) end = query.length;
+    const equals = query.indexOf('=', start);
+    if (equals >= start && equals < end && sensitive.has(query.slice(start, equals))) {
+      redacted += query.slice(copied, equals + 1) + REDACTED;
+      copied = end;
+    }
+    start = end + 1;
+  }
+  return copied === 0 ? query : redacted + query.slice(copied);
+}
+
+/** The same for a path with query, or a whole URL; a fragment stays as it is. */
+export function redactTarget(target: string, sensitive: ReadonlySet<string>): string {
+  const mark = target.indexOf('?');
+  if (mark < 0) return target;
+  const hash = target.indexOf('#', mark);
+  const end = hash < 0 ? target.length : hash;
+  return target.slice(0, mark + 1) + redactQuery(target.slice(mark + 1, end), sensitive) + target.slice(end);
+}
+
+/** An absolute URL without user name and password: they become REDACTED (conventions: `url.full`). */
+export function redactUserInfo(url: string): string {
+  const scheme = url.indexOf('://');
+  if (scheme < 0) return url;
+  const start = scheme + 3;
+  let end = url.length;
+  for (let i = start; i < url.length; i++) {
+    const code = url.charCodeAt(i);
+    // `/`, `?`, `#` and, as URL parsers read it, `\` end the authority.
+    if (code === 47 || code === 63 || code === 35 || code === 92) {
+      end = i;
+      break;
+    }
+  }
+  const at = url.lastIndexOf('@', end - 1);
+  if (at < start) return url;
+  return `${url.slice(0, start)}${REDACTED}:${REDACTED}${url.slice(at)}`;
+}
