@@ -1,0 +1,40 @@
+/**
+ * The public entry. Applications need none of it: it is for operators' own instrumentations, tests and short-lived
+ * programs that want to wait for delivery.
+ */
+import type { Agent, AgentStatus } from './agent';
+
+export type { AgentStatus } from './agent';
+export type { InstrumentationStatus } from './hook/registry';
+export type {
+  Begun,
+  Call,
+  Done,
+  FieldGetter,
+  FieldSetter,
+  Instrumentation,
+  Operation,
+  Outcome,
+  Span,
+  Target,
+  TraceContext,
+  Tracing,
+} from './hook/instrumentation';
+
+function running(): Agent | undefined {
+  const agent = (globalThis as unknown as Record<symbol, Partial<Agent> | undefined>)[Symbol.for('hookline')];
+  return typeof agent?.flush === 'function' ? (agent as Agent) : undefined;
+}
+
+/**
+ * Sends the spans that are queued. Resolves to true when all were delivered within `timeoutMs` (default
+ * OTEL_BSP_EXPORT_TIMEOUT), also when the agent is not running: there is nothing to lose then. Never rejects.
+ */
+export function forceFlush(timeoutMs?: number): Promise<boolean> {
+  return running()?.flush(timeoutMs) ?? Promise.resolve(true);
+}
+
+/** What is traced, what is not and why, and what became of the spans; `undefined` when the agent is not running. */
+export function status(): AgentStatus | undefined {
+  return running()?.status();
+}

@@ -1,0 +1,46 @@
+/**
+ * The preload. Compiled for every Node that has `--require`, since one that is too old has to be told so in a line
+ * and not by a syntax error. Nothing of the agent is read before all checks passed.
+ */
+
+/** The oldest supported release of the oldest supported line. */
+const OLDEST: readonly [number, number] = [18, 19];
+
+const KEY = Symbol.for('hookline');
+const host = globalThis as unknown as Record<symbol, unknown>;
+
+function start(): unknown {
+  if (host[KEY] !== undefined) return undefined;
+  if (isDisabled() || isPackageManager(process.argv[1])) return undefined;
+  const parts = process.versions.node.split('.');
+  const major = Number(parts[0]);
+  const minor = Number(parts[1]);
+  if (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])) {
+    host[KEY] = { unsupported: true };
+    process.stderr.write(
+      `hookline: Node.js ${process.versions.node} is too old, ${OLDEST.join('.')} or later is needed; nothing is traced\n`,
+    );
+    return undefined;
+  }
+  try {
+    return (require('./agent.js') as { start(): unknown }).start();
+  } catch (error) {
+    process.stderr.write(`hookline: could not start, nothing is traced: ${String(error)}\n`);
+    return undefined;
+  }
+}
+
+function isDisabled(): boolean {
+  const value = process.env['OTEL_SDK_DISABLED'];
+  return typeof value === 'string' && value.trim().toLowerCase() === 'true';
+}
+
+/** NODE_OPTIONS reaches npm, npx, yarn, pnpm and corepack too, which start the service but are not it. */
+function isPackageManager(script: string | undefined): boolean {
+  if (typeof script !== 'string') return false;
+  const name = script.replace(/\\/g, '/').split('/').slice(-2).join('/');
+  return /^(bin\/(npm|npx|yarn|yarnpkg|pnpm|pnpx|corepack)(-cli)?(\.c?js)?|dist\/(corepack|pnpm|npm|yarn|yarnpkg|npx)\.c?js)$/.test(name);
+}
+
+/** A promise when the application has to wait for the agent, else `undefined`. */
+export const ready: unknown = start();
