@@ -1,7 +1,7 @@
-import type { Attributes } from '@opentelemetry/api';
 import { readFileSync } from 'node:fs';
 import { arch, hostname, platform, release, userInfo } from 'node:os';
 import { basename, dirname, join, sep } from 'node:path';
+import type { Attributes } from '@opentelemetry/api';
 import type { Config } from './config';
 import { hex32, randomInt32 } from './trace/id';
 

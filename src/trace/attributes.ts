@@ -1,4 +1,4 @@
-import type { AttributeValue, Attributes } from '@opentelemetry/api';
+import type { Attributes, AttributeValue } from '@opentelemetry/api';
 
 /** Nested values (API 1.10 allows maps and arrays of any shape) are kept to this depth; deeper ones become `null`. */
 const MAX_DEPTH = 16;

@@ -24,7 +24,7 @@ export function seedIds(): void {
   a = (Math.random() * 0x100000000) ^ now[1] ^ process.pid;
   b = (Math.random() * 0x100000000) ^ now[0] ^ Math.imul(process.pid, 0x9e3779b1);
   c = (Math.random() * 0x100000000) ^ (Date.now() | 0);
-  d = Math.random() * 0x100000000 | 1;
+  d = (Math.random() * 0x100000000) | 1;
   for (let i = 0; i < 16; i++) randomInt32();
 }
 

@@ -1,7 +1,7 @@
 import type {
+  Span as ApiSpan,
   Attributes,
   AttributeValue,
-  Span as ApiSpan,
   Exception,
   HrTime,
   Link,
@@ -10,9 +10,17 @@ import type {
   SpanStatus,
   TimeInput,
 } from '@opentelemetry/api';
-import { captureAttributes, captureProperty, captureValue, cut, defineAttribute, keysOf, safeString } from './attributes';
-import { type Anchor, compareHrTime, currentAnchor, hrTimeBetween, hrTimeOf, nowMs, toHrTime } from './clock';
 import type { Resource } from '../resource';
+import {
+  captureAttributes,
+  captureProperty,
+  captureValue,
+  cut,
+  defineAttribute,
+  keysOf,
+  safeString,
+} from './attributes';
+import { type Anchor, compareHrTime, currentAnchor, hrTimeBetween, hrTimeOf, nowMs, toHrTime } from './clock';
 import type { SpanIdentity } from './span-identity';
 
 /** Names longer than this are cut: a span name is for people and for grouping. */
@@ -125,7 +133,10 @@ export class Span implements ApiSpan {
 
   setAttributes(attributes: Attributes): this {
     if (this.ended || attributes === null || typeof attributes !== 'object') return this;
-    for (const key of keysOf(attributes)) this.setAttribute(key, captureProperty(attributes, key) as AttributeValue);
+    for (const key of keysOf(attributes)) {
+      const captured = key === '' ? undefined : captureProperty(attributes, key);
+      if (captured !== undefined) this.#put(key, captured as AttributeValue);
+    }
     return this;
   }
 
@@ -141,7 +152,8 @@ export class Span implements ApiSpan {
     if (isTimeInput(attributesOrTime)) when ??= attributesOrTime;
     else source = attributesOrTime;
     const [attributes, droppedAttributesCount] = captureAttributes(source, limits.attributePerEventCountLimit);
-    const events = (this.#events ??= []);
+    this.#events ??= [];
+    const events = this.#events;
     if (events.length >= limits.eventCountLimit) {
       events.shift();
       this.droppedEventsCount++;
@@ -153,7 +165,8 @@ export class Span implements ApiSpan {
   addLink(link: Link): this {
     if (this.ended || typeof link?.context?.traceId !== 'string') return this;
     const limits = this.shared.limits;
-    const links = (this.#links ??= []);
+    this.#links ??= [];
+    const links = this.#links;
     if (links.length >= limits.linkCountLimit) {
       this.droppedLinksCount++;
       return this;

@@ -1,12 +1,12 @@
 import type {
+  Span as ApiSpan,
+  Tracer as ApiTracer,
+  TracerProvider as ApiTracerProvider,
   Attributes,
   Context,
   Link,
-  Span as ApiSpan,
   SpanKind,
   SpanOptions,
-  Tracer as ApiTracer,
-  TracerProvider as ApiTracerProvider,
 } from '@opentelemetry/api';
 import type { Resource } from '../resource';
 import { captureAttributes, safeString } from './attributes';
@@ -49,9 +49,7 @@ export class Tracer implements ApiTracer {
   ): SpanIdentity {
     const from = parent.identity;
     const identity =
-      from === undefined
-        ? SpanIdentity.root(false, undefined)
-        : SpanIdentity.child(from, false, from.traceState);
+      from === undefined ? SpanIdentity.root(false, undefined) : SpanIdentity.child(from, false, from.traceState);
     const decision = this.#sampler.shouldSample(from, identity, name, kind, attributes, links);
     if (decision === SamplingDecision.RecordAndSample) identity.flags |= FLAG_SAMPLED;
     return identity;

@@ -1,0 +1,577 @@
+import { LOG_LEVELS, type LogLevel, oneLine } from './log';
+import type { SpanLimits } from './trace/span';
+
+/** The whole configuration: read once from the environment, frozen, every number with its unit in its name. */
+export interface Config {
+  /** OTEL_LOG_LEVEL; default `warn`: silent unless something is wrong. */
+  readonly logLevel: LogLevel;
+  /** OTEL_SERVICE_NAME; `undefined` leaves the choice to the resource. */
+  readonly serviceName: string | undefined;
+  /** OTEL_RESOURCE_ATTRIBUTES, percent-decoded. */
+  readonly resourceAttributes: Readonly<Record<string, string>>;
+  /** OTEL_PROPAGATORS without duplicates; empty for `none`. */
+  readonly propagators: readonly PropagatorName[];
+  /** OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG. */
+  readonly sampler: { readonly name: SamplerName; readonly ratio: number };
+  /** OTEL_TRACES_EXPORTER: `otlp`, `console`, or a module specifier, each once; empty for `none`. */
+  readonly exporters: readonly string[];
+  readonly otlp: OtlpConfig;
+  readonly batch: BatchConfig;
+  readonly limits: SpanLimits;
+  /** HOOKLINE_EXIT_TIMEOUT: the longest that the end of the process is delayed while spans are left to send. */
+  readonly exitTimeoutMs: number;
+  readonly instrumentations: InstrumentationsConfig;
+  readonly http: HttpConfig;
+}
+
+export type PropagatorName = 'tracecontext' | 'baggage';
+
+export type SamplerName =
+  | 'always_on'
+  | 'always_off'
+  | 'traceidratio'
+  | 'parentbased_always_on'
+  | 'parentbased_always_off'
+  | 'parentbased_traceidratio';
+
+/** OTEL_EXPORTER_OTLP_TRACES_* before OTEL_EXPORTER_OTLP_*. */
+export interface OtlpConfig {
+  /** Absolute http: or https: URL that batches are posted to; without user and password, which become a header. */
+  readonly url: string;
+  /** Names in lower case. Values are secrets: they appear in no message. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** One batch, retries included. */
+  readonly timeoutMs: number;
+  readonly compression: 'gzip' | 'none';
+  /** Paths of PEM files. */
+  readonly certificateFile: string | undefined;
+  readonly clientCertificateFile: string | undefined;
+  readonly clientKeyFile: string | undefined;
+}
+
+/** OTEL_BSP_*. */
+export interface BatchConfig {
+  readonly scheduleDelayMs: number;
+  readonly exportTimeoutMs: number;
+  /** In spans. */
+  readonly maxQueueSize: number;
+  /** In spans; never more than `maxQueueSize`. */
+  readonly maxExportBatchSize: number;
+}
+
+/** Which instrumentations run; `isEnabled` in src/hook/registry.ts applies the precedence. */
+export interface InstrumentationsConfig {
+  /** OTEL_NODE_ENABLED_INSTRUMENTATIONS; `undefined` when not set. */
+  readonly enabled: readonly string[] | undefined;
+  /** OTEL_NODE_DISABLED_INSTRUMENTATIONS. */
+  readonly disabled: readonly string[];
+  /** OTEL_INSTRUMENTATION_<NAME>_ENABLED by instrumentation name (lower case, `_` for anything but letters and digits). */
+  readonly byName: Readonly<Record<string, boolean>>;
+  /** OTEL_INSTRUMENTATION_COMMON_DEFAULT_ENABLED; default true. */
+  readonly defaultEnabled: boolean;
+  /** HOOKLINE_INSTRUMENTATIONS: module specifiers of the operator's own instrumentations. */
+  readonly userModules: readonly string[];
+}
+
+export interface HttpConfig {
+  /** OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS: a full override of the known methods, case-sensitive. */
+  readonly knownMethods: ReadonlySet<string>;
+  /** OTEL_INSTRUMENTATION_HTTP_{SERVER,CLIENT}_CAPTURE_{REQUEST,RESPONSE}_HEADERS, lower case. */
+  readonly serverRequestHeaders: readonly string[];
+  readonly serverResponseHeaders: readonly string[];
+  readonly clientRequestHeaders: readonly string[];
+  readonly clientResponseHeaders: readonly string[];
+  /** OTEL_INSTRUMENTATION_HTTP_SERVER_IGNORE_PATHS: exact paths, or prefixes ending in `*`; default none. */
+  readonly serverIgnorePaths: readonly string[];
+  /** OTEL_INSTRUMENTATION_HTTP_SENSITIVE_QUERY_PARAMETERS: replaces the conventions' seven keys; case-sensitive. */
+  readonly sensitiveQueryParameters: ReadonlySet<string>;
+}
+
+/** OTEL_TRACES_EXPORTER and OTEL_EXPORTER_OTLP_TRACES_ENDPOINT when nothing is set. */
+const DEFAULT_EXPORTERS: readonly string[] = ['otlp'];
+const DEFAULT_URL = 'http://localhost:4318/v1/traces';
+const TRACES_PATH = 'v1/traces';
+
+const PROPAGATOR_NAMES: readonly PropagatorName[] = ['tracecontext', 'baggage'];
+
+const SAMPLER_NAMES: readonly SamplerName[] = [
+  'always_on',
+  'always_off',
+  'traceidratio',
+  'parentbased_always_on',
+  'parentbased_always_off',
+  'parentbased_traceidratio',
+];
+
+/** Words of OTEL_TRACES_EXPORTER that other SDKs know: a module of that name is not what the operator means. */
+const UNSUPPORTED_EXPORTERS: ReadonlySet<string> = new Set([
+  'zipkin',
+  'jaeger',
+  'logging',
+  'prometheus',
+  'otlp/stdout',
+]);
+
+/** Semantic conventions, `http.request.method`. */
+const KNOWN_METHODS = ['CONNECT', 'DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT', 'QUERY', 'TRACE'];
+
+/** Semantic conventions, `url.full` and `url.query`: keys of signatures and credentials. */
+const SENSITIVE_QUERY_PARAMETERS = [
+  'AWSAccessKeyId',
+  'Signature',
+  'sig',
+  'X-Amz-Credential',
+  'X-Amz-Security-Token',
+  'X-Amz-Signature',
+  'X-Goog-Signature',
+];
+
+/** Headers that describe the body or the connection, which the exporter alone knows. */
+const RESERVED_HEADERS: ReadonlySet<string> = new Set([
+  'connection',
+  'content-encoding',
+  'content-length',
+  'content-type',
+  'transfer-encoding',
+]);
+
+/** Above this, Node's timers fire at once instead of late. */
+const MAX_TIMER_MS = 2_147_483_647;
+/** Spans; the queue is allocated in one piece. */
+const MAX_QUEUE_SIZE = 1_048_576;
+const MAX_COUNT = 2_147_483_647;
+const MAX_SHOWN_LENGTH = 100;
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Reads the environment: OpenTelemetry's variables (specification: sdk-environment-variables.md and protocol/exporter.md)
+ * and our own. An empty or blank variable counts as unset. A bad value never fails: it becomes one line in `problems`
+ * (variable, value, what is accepted, what is used instead), and the default applies. Values of headers and credentials
+ * in URLs never appear there.
+ */
+export function loadConfig(env: Env): { readonly config: Config; readonly problems: readonly string[] } {
+  const reader = new Reader(env);
+  const batch = readBatch(reader);
+  const config: Config = {
+    logLevel: reader.oneOf('OTEL_LOG_LEVEL', LOG_LEVELS, 'warn'),
+    serviceName: reader.text('OTEL_SERVICE_NAME'),
+    resourceAttributes: readResourceAttributes(reader),
+    propagators: readPropagators(reader),
+    sampler: readSampler(reader),
+    exporters: readExporters(reader),
+    otlp: readOtlp(reader),
+    batch,
+    limits: readLimits(reader),
+    exitTimeoutMs: reader.integer('HOOKLINE_EXIT_TIMEOUT', 1000, 0, MAX_TIMER_MS),
+    instrumentations: readInstrumentations(reader, env),
+    http: readHttp(reader),
+  };
+  return { config: deepFreeze(config), problems: Object.freeze(reader.problems) };
+}
+
+/** OTEL_SDK_DISABLED, apart from the rest so that a disabled agent reads nothing else. */
+export function isSdkDisabled(env: Env): { readonly disabled: boolean; readonly problems: readonly string[] } {
+  const reader = new Reader(env);
+  return { disabled: reader.boolean('OTEL_SDK_DISABLED', false), problems: reader.problems };
+}
+
+/** Reads single variables and collects what is wrong with them. */
+class Reader {
+  readonly problems: string[] = [];
+  readonly #env: Env;
+
+  constructor(env: Env) {
+    this.#env = env;
+  }
+
+  problem(line: string): void {
+    this.problems.push(line);
+  }
+
+  /** The trimmed value; `undefined` for an empty or blank one. */
+  text(name: string): string | undefined {
+    const value = this.#env[name]?.trim();
+    return value === '' ? undefined : value;
+  }
+
+  /** Comma-separated items, trimmed, each once, without empty ones; `undefined` when not set. */
+  list(name: string): string[] | undefined {
+    const value = this.text(name);
+    if (value === undefined) return undefined;
+    const items = new Set<string>();
+    for (const part of value.split(',')) {
+      const item = part.trim();
+      if (item !== '') items.add(item);
+    }
+    return [...items];
+  }
+
+  boolean(name: string, fallback: boolean): boolean {
+    const value = this.text(name);
+    switch (value?.toLowerCase()) {
+      case undefined:
+        return fallback;
+      case 'true':
+        return true;
+      case 'false':
+        return false;
+      default:
+        this.problem(`${name}=${shown(value)} is not true or false; using ${fallback}`);
+        return fallback;
+    }
+  }
+
+  oneOf<Name extends string>(name: string, accepted: readonly Name[], fallback: Name): Name {
+    const value = this.text(name);
+    if (value === undefined) return fallback;
+    const found = value.toLowerCase();
+    if (includes(accepted, found)) return found;
+    this.problem(`${name}=${shown(value)} is not one of ${accepted.join(', ')}; using ${fallback}`);
+    return fallback;
+  }
+
+  /** A decimal integer. Below `min` or no integer at all: `fallback`. Above `max`: `max`. */
+  integer(name: string, fallback: number, min: number, max: number): number {
+    const value = this.text(name);
+    if (value === undefined) return fallback;
+    const number = isDigits(value) ? Number(value) : Number.NaN;
+    if (!(number >= min)) {
+      this.problem(`${name}=${shown(value)} is not an integer of ${min} or more; using ${fallback}`);
+      return fallback;
+    }
+    if (number <= max) return number;
+    this.problem(`${name}=${shown(value)} is above the maximum of ${max}; using ${max}`);
+    return max;
+  }
+}
+
+/** A count of the specific variable, else of the general one. */
+function firstInteger(reader: Reader, names: readonly [string, string], fallback: number): number {
+  const [specific, general] = names;
+  return reader.integer(reader.text(specific) === undefined ? general : specific, fallback, 0, MAX_COUNT);
+}
+
+/**
+ * One malformed pair discards the whole variable, as the specification asks: a resource that is half right would be
+ * grouped with the wrong service. Names and values may be percent-encoded.
+ */
+function readResourceAttributes(reader: Reader): Record<string, string> {
+  const name = 'OTEL_RESOURCE_ATTRIBUTES';
+  const attributes: Record<string, string> = Object.create(null);
+  for (const pair of reader.text(name)?.split(',') ?? []) {
+    if (pair.trim() === '') continue;
+    const equals = pair.indexOf('=');
+    const key = equals < 0 ? undefined : decode(pair.slice(0, equals).trim());
+    const value = equals < 0 ? undefined : decode(pair.slice(equals + 1).trim());
+    if (key === undefined || key === '' || value === undefined) {
+      reader.problem(
+        `${name}: ${shown(pair.trim())} is not a percent-encoded key=value pair; ignoring the whole variable`,
+      );
+      return Object.create(null);
+    }
+    attributes[key] = value;
+  }
+  return attributes;
+}
+
+function readPropagators(reader: Reader): PropagatorName[] {
+  const name = 'OTEL_PROPAGATORS';
+  const items = reader.list(name)?.map((item) => item.toLowerCase());
+  if (items === undefined || items.length === 0) return [...PROPAGATOR_NAMES];
+  if (items.includes('none')) {
+    if (items.length > 1) reader.problem(`${name} names none and others; using none`);
+    return [];
+  }
+  const known: PropagatorName[] = [];
+  const unknown: string[] = [];
+  for (const item of new Set(items)) (includes(PROPAGATOR_NAMES, item) ? known : unknown).push(item as PropagatorName);
+  if (known.length === 0) known.push(...PROPAGATOR_NAMES);
+  if (unknown.length > 0) {
+    const accepted = `${PROPAGATOR_NAMES.join(', ')}, none`;
+    reader.problem(`${name}: ${shown(unknown.join(','))} is not one of ${accepted}; using ${known.join(',')}`);
+  }
+  return known;
+}
+
+function readSampler(reader: Reader): Config['sampler'] {
+  const name = reader.oneOf('OTEL_TRACES_SAMPLER', SAMPLER_NAMES, 'parentbased_always_on');
+  // The other samplers take no argument, so that whatever it holds is not for us to judge.
+  if (!name.endsWith('traceidratio')) return { name, ratio: 1 };
+  const value = reader.text('OTEL_TRACES_SAMPLER_ARG');
+  if (value === undefined) return { name, ratio: 1 };
+  const ratio = isDecimal(value) ? Number(value) : Number.NaN;
+  if (ratio >= 0 && ratio <= 1) return { name, ratio };
+  reader.problem(`OTEL_TRACES_SAMPLER_ARG=${shown(value)} is not a number from 0 to 1; using 1`);
+  return { name, ratio: 1 };
+}
+
+/** `otlp`, `console` and `none` in any case; every other word is a module specifier, which keeps its case. */
+function readExporters(reader: Reader): readonly string[] {
+  const name = 'OTEL_TRACES_EXPORTER';
+  const items = reader.list(name);
+  if (items === undefined || items.length === 0) return [...DEFAULT_EXPORTERS];
+  const exporters = new Set<string>();
+  const unsupported: string[] = [];
+  for (const item of items) {
+    const word = item.toLowerCase();
+    if (word === 'otlp' || word === 'console' || word === 'none') exporters.add(word);
+    else if (UNSUPPORTED_EXPORTERS.has(word)) unsupported.push(item);
+    else exporters.add(item);
+  }
+  if (exporters.has('none')) {
+    if (items.length > 1) reader.problem(`${name} names none and others; using none`);
+    return [];
+  }
+  const used = exporters.size === 0 ? DEFAULT_EXPORTERS : [...exporters];
+  if (unsupported.length > 0) {
+    const accepted = 'otlp, console, none or a module that exports a span exporter';
+    reader.problem(`${name}: ${shown(unsupported.join(','))} is not ${accepted}; using ${shown(used.join(','))}`);
+  }
+  return [...used];
+}
+
+function readBatch(reader: Reader): BatchConfig {
+  const maxQueueSize = reader.integer('OTEL_BSP_MAX_QUEUE_SIZE', 2048, 1, MAX_QUEUE_SIZE);
+  const name = 'OTEL_BSP_MAX_EXPORT_BATCH_SIZE';
+  let maxExportBatchSize = reader.integer(name, 512, 1, MAX_QUEUE_SIZE);
+  if (maxExportBatchSize > maxQueueSize) {
+    const given =
+      reader.text(name) === undefined ? `${name} is ${maxExportBatchSize}` : `${name}=${maxExportBatchSize}`;
+    reader.problem(`${given}, more than OTEL_BSP_MAX_QUEUE_SIZE=${maxQueueSize}; using ${maxQueueSize}`);
+    maxExportBatchSize = maxQueueSize;
+  }
+  return {
+    scheduleDelayMs: reader.integer('OTEL_BSP_SCHEDULE_DELAY', 5000, 0, MAX_TIMER_MS),
+    exportTimeoutMs: reader.integer('OTEL_BSP_EXPORT_TIMEOUT', 30_000, 1, MAX_TIMER_MS),
+    maxQueueSize,
+    maxExportBatchSize,
+  };
+}
+
+function readLimits(reader: Reader): SpanLimits {
+  return {
+    attributeCountLimit: firstInteger(reader, ['OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT', 'OTEL_ATTRIBUTE_COUNT_LIMIT'], 128),
+    // The specification's default is no limit; one forgotten body in an attribute must not fill the queue.
+    attributeValueLengthLimit: firstInteger(
+      reader,
+      ['OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT', 'OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT'],
+      16_384,
+    ),
+    eventCountLimit: reader.integer('OTEL_SPAN_EVENT_COUNT_LIMIT', 128, 0, MAX_COUNT),
+    linkCountLimit: reader.integer('OTEL_SPAN_LINK_COUNT_LIMIT', 128, 0, MAX_COUNT),
+    attributePerEventCountLimit: reader.integer('OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT', 128, 0, MAX_COUNT),
+    attributePerLinkCountLimit: reader.integer('OTEL_LINK_ATTRIBUTE_COUNT_LIMIT', 128, 0, MAX_COUNT),
+  };
+}
+
+/** The name of the signal's own variable when that one is set, else of the general one. */
+function otlpVariable(reader: Reader, suffix: string): string {
+  const own = `OTEL_EXPORTER_OTLP_TRACES_${suffix}`;
+  return reader.text(own) === undefined ? `OTEL_EXPORTER_OTLP_${suffix}` : own;
+}
+
+function readOtlp(reader: Reader): OtlpConfig {
+  // The two header variables add up, the signal's winning name by name: OpenTelemetry's JavaScript SDK does so.
+  const headers = readHeaders(reader, 'OTEL_EXPORTER_OTLP_HEADERS', Object.create(null));
+  readHeaders(reader, 'OTEL_EXPORTER_OTLP_TRACES_HEADERS', headers);
+  const url = readUrl(reader, headers);
+  // Only checked: there is nothing to choose from.
+  reader.oneOf(otlpVariable(reader, 'PROTOCOL'), ['http/protobuf'], 'http/protobuf');
+  return {
+    url,
+    headers,
+    timeoutMs: reader.integer(otlpVariable(reader, 'TIMEOUT'), 10_000, 1, MAX_TIMER_MS),
+    compression: reader.oneOf(otlpVariable(reader, 'COMPRESSION'), ['gzip', 'none'], 'none'),
+    certificateFile: reader.text(otlpVariable(reader, 'CERTIFICATE')),
+    clientCertificateFile: reader.text(otlpVariable(reader, 'CLIENT_CERTIFICATE')),
+    clientKeyFile: reader.text(otlpVariable(reader, 'CLIENT_KEY')),
+  };
+}
+
+/**
+ * The signal's endpoint is used as it is; the general one is a base that `v1/traces` is appended to, after its own path and
+ * before its query. `host:port` without a scheme means http, silently, since that is how gRPC endpoints are written;
+ * a lone host does too, with a line about it.
+ */
+function readUrl(reader: Reader, headers: Record<string, string>): string {
+  const name = otlpVariable(reader, 'ENDPOINT');
+  const value = reader.text(name);
+  if (value === undefined) return DEFAULT_URL;
+  const url = parseEndpoint(value);
+  if (url === undefined) {
+    const accepted = 'an http:// or https:// URL or host:port';
+    reader.problem(`${name}=${shown(withoutSecrets(value))} is not ${accepted}; using ${DEFAULT_URL}`);
+    return DEFAULT_URL;
+  }
+  if (!value.includes('://') && url.port === '') {
+    reader.problem(`${name}=${shown(withoutSecrets(value))} has no scheme; using http://${url.host}`);
+  }
+  if (url.username !== '' || url.password !== '') {
+    const user = decode(url.username) ?? url.username;
+    const password = decode(url.password) ?? url.password;
+    headers.authorization ??= `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
+    url.username = '';
+    url.password = '';
+  }
+  url.hash = '';
+  if (name === 'OTEL_EXPORTER_OTLP_ENDPOINT')
+    url.pathname += url.pathname.endsWith('/') ? TRACES_PATH : `/${TRACES_PATH}`;
+  return url.href;
+}
+
+function parseEndpoint(value: string): URL | undefined {
+  let text = value;
+  if (!value.includes('://')) {
+    if (!isHostAndPort(value)) return undefined;
+    text = `http://${value}`;
+  }
+  try {
+    const url = new URL(text);
+    return url.protocol === 'http:' || url.protocol === 'https:' ? url : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** `host`, `host:4318`, `[::1]:4318`, each perhaps with a path; not `http:/host`, `unix:/socket` or `user:password@host`. */
+function isHostAndPort(value: string): boolean {
+  const slash = value.indexOf('/');
+  const authority = slash < 0 ? value : value.slice(0, slash);
+  const port = authority.indexOf(':', authority.startsWith('[') ? authority.indexOf(']') : 0);
+  return authority !== '' && !authority.includes('@') && (port < 0 || isDigits(authority.slice(port + 1)));
+}
+
+/** An endpoint as it may be shown: without user, password and query. */
+function withoutSecrets(value: string): string {
+  const query = value.indexOf('?');
+  const text = query < 0 ? value : `${value.slice(0, query)}?REDACTED`;
+  const at = text.lastIndexOf('@');
+  if (at < 0) return text;
+  const scheme = text.indexOf('://');
+  return `${scheme < 0 || scheme > at ? '' : text.slice(0, scheme + 3)}REDACTED${text.slice(at)}`;
+}
+
+/** Adds the `name=value` pairs of a variable to `headers`. Values are percent-decoded; pairs that no request could carry are left out. */
+function readHeaders(reader: Reader, variable: string, headers: Record<string, string>): Record<string, string> {
+  let position = 0;
+  for (const pair of reader.text(variable)?.split(',') ?? []) {
+    if (pair.trim() === '') continue;
+    position++;
+    const equals = pair.indexOf('=');
+    const name = equals < 0 ? '' : pair.slice(0, equals).trim().toLowerCase();
+    // A pair that is none may be a secret with a comma in it, so that only its position is told.
+    const label = isToken(name) ? shown(name) : `number ${position}`;
+    const fault = isToken(name)
+      ? headerFault(name, decode(pair.slice(equals + 1).trim()), headers)
+      : 'is not name=value';
+    if (fault !== undefined) reader.problem(`${variable}: header ${label} ${fault}; leaving it out`);
+  }
+  return headers;
+}
+
+/** Adds one header, or tells what is wrong with it. */
+function headerFault(name: string, value: string | undefined, headers: Record<string, string>): string | undefined {
+  if (RESERVED_HEADERS.has(name)) return 'is set by the exporter';
+  if (value === undefined) return 'has a value that is not percent-encoded';
+  if (!isHeaderValue(value)) return 'has a value with characters that no header can hold';
+  headers[name] = value;
+  return undefined;
+}
+
+const TOGGLE_PREFIX = 'OTEL_INSTRUMENTATION_';
+const TOGGLE_SUFFIX = '_ENABLED';
+const DEFAULT_TOGGLE = 'OTEL_INSTRUMENTATION_COMMON_DEFAULT_ENABLED';
+
+function readInstrumentations(reader: Reader, env: Env): InstrumentationsConfig {
+  const byName: Record<string, boolean> = Object.create(null);
+  for (const variable of Object.keys(env)) {
+    if (!variable.startsWith(TOGGLE_PREFIX) || !variable.endsWith(TOGGLE_SUFFIX) || variable === DEFAULT_TOGGLE)
+      continue;
+    const name = variable.slice(TOGGLE_PREFIX.length, -TOGGLE_SUFFIX.length);
+    const value = reader.text(variable);
+    if (name === '' || value === undefined) continue;
+    const word = value.toLowerCase();
+    if (word === 'true' || word === 'false') byName[name.toLowerCase()] = word === 'true';
+    else reader.problem(`${variable}=${shown(value)} is not true or false; ignoring it`);
+  }
+  return {
+    enabled: reader.list('OTEL_NODE_ENABLED_INSTRUMENTATIONS'),
+    disabled: reader.list('OTEL_NODE_DISABLED_INSTRUMENTATIONS') ?? [],
+    byName,
+    defaultEnabled: reader.boolean(DEFAULT_TOGGLE, true),
+    userModules: reader.list('HOOKLINE_INSTRUMENTATIONS') ?? [],
+  };
+}
+
+function readHttp(reader: Reader): HttpConfig {
+  return {
+    knownMethods: new Set(reader.list('OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS') ?? KNOWN_METHODS),
+    serverRequestHeaders: readHeaderNames(reader, 'OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_REQUEST_HEADERS'),
+    serverResponseHeaders: readHeaderNames(reader, 'OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_RESPONSE_HEADERS'),
+    clientRequestHeaders: readHeaderNames(reader, 'OTEL_INSTRUMENTATION_HTTP_CLIENT_CAPTURE_REQUEST_HEADERS'),
+    clientResponseHeaders: readHeaderNames(reader, 'OTEL_INSTRUMENTATION_HTTP_CLIENT_CAPTURE_RESPONSE_HEADERS'),
+    serverIgnorePaths: reader.list('OTEL_INSTRUMENTATION_HTTP_SERVER_IGNORE_PATHS') ?? [],
+    sensitiveQueryParameters: new Set(
+      reader.list('OTEL_INSTRUMENTATION_HTTP_SENSITIVE_QUERY_PARAMETERS') ?? SENSITIVE_QUERY_PARAMETERS,
+    ),
+  };
+}
+
+function readHeaderNames(reader: Reader, variable: string): string[] {
+  const names = new Set<string>();
+  for (const item of reader.list(variable) ?? []) {
+    if (isToken(item)) names.add(item.toLowerCase());
+    else reader.problem(`${variable}: ${shown(item)} is not a header name; leaving it out`);
+  }
+  return [...names];
+}
+
+function includes<Item extends string>(items: readonly Item[], value: string): value is Item {
+  return (items as readonly string[]).includes(value);
+}
+
+/** A value for a problem line: quoted, on one line, cut. */
+function shown(value: string | undefined): string {
+  return `"${oneLine(value ?? '', MAX_SHOWN_LENGTH)}"`;
+}
+
+function decode(text: string): string | undefined {
+  if (!text.includes('%')) return text;
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function isDigits(text: string): boolean {
+  return text !== '' && [...text].every((char) => char >= '0' && char <= '9');
+}
+
+/** Characters of a decimal number, exponent included; `Number` does the rest. Keeps out `0x1`, `Infinity` and the like. */
+function isDecimal(text: string): boolean {
+  return [...text].every((char) => (char >= '0' && char <= '9') || '.eE+-'.includes(char));
+}
+
+/** `token` of RFC 9110, section 5.6.2. One character class, so that it cannot backtrack. */
+function isToken(text: string): boolean {
+  return /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(text);
+}
+
+/** What Node accepts as a header's value: Latin-1 without control characters, tabs excepted. */
+function isHeaderValue(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if ((code < 0x20 && code !== 0x09) || code === 0x7f || code > 0xff) return false;
+  }
+  return true;
+}
+
+/** Freezes objects and arrays all the way down. Sets stay as they are: freezing one does not lock its items. */
+function deepFreeze<Value extends object>(value: Value): Value {
+  for (const item of Object.values(value)) {
+    if (typeof item === 'object' && item !== null && !(item instanceof Set)) deepFreeze(item as object);
+  }
+  return Object.freeze(value);
+}

@@ -1,0 +1,98 @@
+import type { TraceContext } from '../trace/context';
+import { hexDigit, parseHex32 } from '../trace/id';
+import { FLAG_RANDOM, FLAG_SAMPLED, SpanIdentity } from '../trace/span-identity';
+import type { HeaderGetter, HeaderSetter, Propagator } from './propagator';
+import { parseTraceState, TraceState } from './trace-state';
+
+const TRACEPARENT = 'traceparent';
+const TRACESTATE = 'tracestate';
+
+/** `00-<32 trace id>-<16 span id>-<2 flags>`. */
+const LENGTH = 55;
+const DASH = 0x2d;
+
+/** The flags that level 2 defines; a sender must set all others to zero. */
+const KNOWN_FLAGS = FLAG_SAMPLED | FLAG_RANDOM;
+
+const FLAGS_TEXT = ['00', '01', '02', '03'] as const;
+
+/** W3C Trace Context level 2: `traceparent` and `tracestate`. */
+export const traceContextPropagator: Propagator = {
+  fields: [TRACEPARENT, TRACESTATE],
+
+  extract(context: TraceContext, get: HeaderGetter): TraceContext {
+    try {
+      const identity = readTraceparent(get);
+      return identity === undefined ? context : context.withIdentity(identity);
+    } catch {
+      return context;
+    }
+  },
+
+  // A suppressed context still names the trace it belongs to: suppression is about recording, not about the wire.
+  inject(context: TraceContext, set: HeaderSetter): void {
+    const identity = context.identity;
+    if (identity === undefined || !isValid(identity)) return;
+    try {
+      set(TRACEPARENT, `00-${identity.traceId}-${identity.spanId}-${FLAGS_TEXT[identity.flags & KNOWN_FLAGS]}`);
+      if (identity.traceState === undefined) return;
+      const list = textOf(identity.traceState);
+      if (list !== undefined) set(TRACESTATE, list);
+    } catch {
+      // The carrier refused, or a list of another make threw; both concern this header only.
+    }
+  },
+};
+
+function readTraceparent(get: HeaderGetter): SpanIdentity | undefined {
+  const header = get(TRACEPARENT);
+  if (header === undefined || header === null) return undefined;
+  // Several of them contradict each other, whatever their values (section 3.2.1 allows one).
+  const text = typeof header === 'string' ? header : header.length === 1 ? header[0] : undefined;
+  if (typeof text !== 'string' || !isWellFormed(text)) return undefined;
+
+  const trace0 = parseHex32(text, 3);
+  const trace1 = parseHex32(text, 11);
+  const trace2 = parseHex32(text, 19);
+  const trace3 = parseHex32(text, 27);
+  const span0 = parseHex32(text, 36);
+  const span1 = parseHex32(text, 44);
+  const flags = byteAt(text, 53);
+  // NaN marks a character that is no lower-case hexadecimal digit, and survives the sum.
+  if (flags < 0 || Number.isNaN(trace0 + trace1 + trace2 + trace3 + span0 + span1)) return undefined;
+  if ((trace0 | trace1 | trace2 | trace3) === 0 || (span0 | span1) === 0) return undefined;
+
+  // Read only now: a list without a valid parent belongs to no trace.
+  const traceState = parseTraceState(get(TRACESTATE));
+  return new SpanIdentity(trace0, trace1, trace2, trace3, span0, span1, flags & KNOWN_FLAGS, traceState, true);
+}
+
+/** Version, length and dashes. A version after 00 may be longer, with a dash after the part we know (section 4.3). */
+function isWellFormed(text: string): boolean {
+  if (text.length < LENGTH) return false;
+  const version = byteAt(text, 0);
+  if (version < 0 || version === 0xff) return false;
+  if (text.length > LENGTH && (version === 0 || text.charCodeAt(LENGTH) !== DASH)) return false;
+  return text.charCodeAt(2) === DASH && text.charCodeAt(35) === DASH && text.charCodeAt(52) === DASH;
+}
+
+/** Two hexadecimal digits; negative for anything else. */
+function byteAt(text: string, at: number): number {
+  const high = hexDigit(text.charCodeAt(at));
+  const low = hexDigit(text.charCodeAt(at + 1));
+  return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
+function isValid(identity: SpanIdentity): boolean {
+  return (
+    (identity.trace0 | identity.trace1 | identity.trace2 | identity.trace3) !== 0 &&
+    (identity.span0 | identity.span1) !== 0
+  );
+}
+
+/** The list for the wire; a list of another make passes our grammar first, so that no foreign line end reaches a header. */
+function textOf(traceState: NonNullable<SpanIdentity['traceState']>): string | undefined {
+  const list = traceState instanceof TraceState ? traceState : parseTraceState(traceState.serialize());
+  const text = list?.serialize();
+  return text === '' ? undefined : text;
+}

@@ -1,0 +1,536 @@
+import { describe, expect, it } from 'vitest';
+import { type Config, isSdkDisabled, loadConfig } from '../src/config';
+
+type Env = Record<string, string>;
+
+const load = (env: Env): Config => {
+  const { config, problems } = loadConfig(env);
+  expect(problems).toEqual([]);
+  return config;
+};
+
+/** The configuration, with exactly one problem line that names the variable and the given texts. */
+const loadWithProblem = (env: Env, ...texts: string[]): Config => {
+  const { config, problems } = loadConfig(env);
+  expect(problems).toHaveLength(1);
+  for (const text of [Object.keys(env)[0] as string, ...texts]) expect(problems[0]).toContain(text);
+  expect(problems[0]).not.toContain('\n');
+  return config;
+};
+
+const DEFAULT_URL = 'http://localhost:4318/v1/traces';
+
+describe('defaults', () => {
+  it('are those of the specification, and of the README where they are ours', () => {
+    const config = load({});
+    expect(config).toMatchObject({
+      logLevel: 'warn',
+      serviceName: undefined,
+      propagators: ['tracecontext', 'baggage'],
+      sampler: { name: 'parentbased_always_on', ratio: 1 },
+      exporters: ['otlp'],
+      otlp: {
+        url: DEFAULT_URL,
+        timeoutMs: 10_000,
+        compression: 'none',
+        certificateFile: undefined,
+        clientCertificateFile: undefined,
+        clientKeyFile: undefined,
+      },
+      batch: { scheduleDelayMs: 5000, exportTimeoutMs: 30_000, maxQueueSize: 2048, maxExportBatchSize: 512 },
+      limits: {
+        attributeCountLimit: 128,
+        attributeValueLengthLimit: 16_384,
+        eventCountLimit: 128,
+        linkCountLimit: 128,
+        attributePerEventCountLimit: 128,
+        attributePerLinkCountLimit: 128,
+      },
+      exitTimeoutMs: 1000,
+      instrumentations: { enabled: undefined, disabled: [], defaultEnabled: true, userModules: [] },
+      http: {
+        serverRequestHeaders: [],
+        serverResponseHeaders: [],
+        clientRequestHeaders: [],
+        clientResponseHeaders: [],
+        serverIgnorePaths: [],
+      },
+    });
+    expect({ ...config.resourceAttributes }).toEqual({});
+    expect({ ...config.otlp.headers }).toEqual({});
+    expect({ ...config.instrumentations.byName }).toEqual({});
+    expect([...config.http.knownMethods].join(' ')).toBe('CONNECT DELETE GET HEAD OPTIONS PATCH POST PUT QUERY TRACE');
+    expect([...config.http.sensitiveQueryParameters].sort()).toEqual([
+      'AWSAccessKeyId',
+      'Signature',
+      'X-Amz-Credential',
+      'X-Amz-Security-Token',
+      'X-Amz-Signature',
+      'X-Goog-Signature',
+      'sig',
+    ]);
+  });
+
+  it('apply to empty and blank variables too', () => {
+    const names = [
+      'OTEL_LOG_LEVEL',
+      'OTEL_SERVICE_NAME',
+      'OTEL_RESOURCE_ATTRIBUTES',
+      'OTEL_PROPAGATORS',
+      'OTEL_TRACES_SAMPLER',
+      'OTEL_TRACES_SAMPLER_ARG',
+      'OTEL_TRACES_EXPORTER',
+      'OTEL_BSP_SCHEDULE_DELAY',
+      'OTEL_BSP_MAX_QUEUE_SIZE',
+      'OTEL_EXPORTER_OTLP_ENDPOINT',
+      'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT',
+      'OTEL_EXPORTER_OTLP_HEADERS',
+      'OTEL_EXPORTER_OTLP_PROTOCOL',
+      'OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT',
+      'OTEL_NODE_ENABLED_INSTRUMENTATIONS',
+      'OTEL_INSTRUMENTATION_COMMON_DEFAULT_ENABLED',
+      'OTEL_INSTRUMENTATION_PG_ENABLED',
+      'HOOKLINE_EXIT_TIMEOUT',
+      'OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS',
+    ];
+    for (const blank of ['', '   ', '\t']) {
+      expect(load(Object.fromEntries(names.map((name) => [name, blank])))).toEqual(load({}));
+    }
+  });
+
+  it('cannot be changed', () => {
+    const config = load({ OTEL_EXPORTER_OTLP_HEADERS: 'a=b', OTEL_NODE_DISABLED_INSTRUMENTATIONS: 'pg' });
+    const objects = [
+      config,
+      config.otlp,
+      config.otlp.headers,
+      config.batch,
+      config.limits,
+      config.propagators,
+      config.exporters,
+      config.instrumentations,
+      config.instrumentations.disabled,
+      config.resourceAttributes,
+      config.sampler,
+    ];
+    for (const object of objects) expect(Object.isFrozen(object)).toBe(true);
+    expect(load({}).exporters).toEqual(['otlp']);
+  });
+});
+
+describe('general variables', () => {
+  it('reads enums in any case', () => {
+    const config = load({
+      OTEL_LOG_LEVEL: ' DEBUG ',
+      OTEL_TRACES_SAMPLER: 'ParentBased_TraceIdRatio',
+      OTEL_TRACES_SAMPLER_ARG: '0.25',
+      OTEL_PROPAGATORS: 'Baggage, TRACECONTEXT,baggage',
+      OTEL_EXPORTER_OTLP_COMPRESSION: 'GZIP',
+      OTEL_EXPORTER_OTLP_PROTOCOL: 'HTTP/Protobuf',
+    });
+    expect(config.logLevel).toBe('debug');
+    expect(config.sampler).toEqual({ name: 'parentbased_traceidratio', ratio: 0.25 });
+    expect(config.propagators).toEqual(['baggage', 'tracecontext']);
+    expect(config.otlp.compression).toBe('gzip');
+  });
+
+  it.each([
+    ['OTEL_LOG_LEVEL', 'loud'],
+    ['OTEL_TRACES_SAMPLER', 'jaeger_remote'],
+    ['OTEL_EXPORTER_OTLP_COMPRESSION', 'br'],
+    ['OTEL_EXPORTER_OTLP_PROTOCOL', 'grpc'],
+    ['OTEL_EXPORTER_OTLP_TRACES_PROTOCOL', 'http/json'],
+    ['OTEL_BSP_SCHEDULE_DELAY', '-1'],
+    ['OTEL_BSP_SCHEDULE_DELAY', '1.5'],
+    ['OTEL_BSP_EXPORT_TIMEOUT', '0'],
+    ['OTEL_BSP_MAX_QUEUE_SIZE', '0'],
+    ['OTEL_BSP_MAX_EXPORT_BATCH_SIZE', 'many'],
+    ['OTEL_EXPORTER_OTLP_TIMEOUT', '10s'],
+    ['OTEL_SPAN_EVENT_COUNT_LIMIT', '1e3'],
+    ['HOOKLINE_EXIT_TIMEOUT', 'Infinity'],
+    ['OTEL_INSTRUMENTATION_COMMON_DEFAULT_ENABLED', '1'],
+    ['OTEL_INSTRUMENTATION_PG_ENABLED', 'yes'],
+  ])('reports %s=%s and uses the default', (name, value) => {
+    expect(loadWithProblem({ [name]: value }, `${name}="${value}"`)).toEqual(load({}));
+  });
+
+  it('tells what is accepted and what is used', () => {
+    expect(loadConfig({ OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' }).problems).toEqual([
+      'OTEL_EXPORTER_OTLP_PROTOCOL="grpc" is not one of http/protobuf; using http/protobuf',
+    ]);
+    expect(loadConfig({ OTEL_BSP_SCHEDULE_DELAY: 'x' }).problems).toEqual([
+      'OTEL_BSP_SCHEDULE_DELAY="x" is not an integer of 0 or more; using 5000',
+    ]);
+  });
+
+  it('shows a bad value on one line and cut', () => {
+    const { problems } = loadConfig({ OTEL_LOG_LEVEL: `a\nb${'x'.repeat(10_000)}` });
+    expect(problems[0]).toContain('a\\nb');
+    expect(problems[0]!.length).toBeLessThan(300);
+  });
+
+  it('keeps delays within what timers can do and the queue within memory', () => {
+    expect(loadWithProblem({ OTEL_BSP_SCHEDULE_DELAY: '99999999999' }).batch.scheduleDelayMs).toBe(2 ** 31 - 1);
+    expect(loadWithProblem({ OTEL_BSP_MAX_QUEUE_SIZE: '4294967296' }).batch.maxQueueSize).toBe(1_048_576);
+  });
+
+  it('caps the batch to the queue, also the default batch', () => {
+    const env = { OTEL_BSP_MAX_EXPORT_BATCH_SIZE: '200', OTEL_BSP_MAX_QUEUE_SIZE: '100' };
+    expect(loadWithProblem(env, 'OTEL_BSP_MAX_QUEUE_SIZE=100').batch).toMatchObject({
+      maxQueueSize: 100,
+      maxExportBatchSize: 100,
+    });
+    expect(loadWithProblem({ OTEL_BSP_MAX_QUEUE_SIZE: '511' }).batch.maxExportBatchSize).toBe(511);
+    expect(load({ OTEL_BSP_MAX_QUEUE_SIZE: '512' }).batch.maxExportBatchSize).toBe(512);
+  });
+
+  it.each([
+    ['0', 0],
+    ['1', 1],
+    ['0.5', 0.5],
+    ['.5', 0.5],
+    ['1e-3', 0.001],
+  ])('reads the ratio %s', (value, ratio) => {
+    expect(load({ OTEL_TRACES_SAMPLER: 'traceidratio', OTEL_TRACES_SAMPLER_ARG: value }).sampler.ratio).toBe(ratio);
+  });
+
+  it.each(['1.1', '-0.1', 'half', '0x1', 'Infinity', 'NaN', '1-1', '1,5'])(
+    'reports the ratio %s and samples all',
+    (value) => {
+      const config = loadWithProblem({ OTEL_TRACES_SAMPLER_ARG: value, OTEL_TRACES_SAMPLER: 'traceidratio' }, '0 to 1');
+      expect(config.sampler).toEqual({ name: 'traceidratio', ratio: 1 });
+    },
+  );
+
+  it('does not judge the argument of a sampler that takes none', () => {
+    expect(load({ OTEL_TRACES_SAMPLER_ARG: 'endpoint=x' }).sampler.ratio).toBe(1);
+  });
+
+  it('reads limits, the specific before the general', () => {
+    expect(
+      load({
+        OTEL_ATTRIBUTE_COUNT_LIMIT: '5',
+        OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT: '6',
+        OTEL_SPAN_EVENT_COUNT_LIMIT: '1',
+        OTEL_SPAN_LINK_COUNT_LIMIT: '2',
+        OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT: '3',
+        OTEL_LINK_ATTRIBUTE_COUNT_LIMIT: '0',
+      }).limits,
+    ).toEqual({
+      attributeCountLimit: 5,
+      attributeValueLengthLimit: 6,
+      eventCountLimit: 1,
+      linkCountLimit: 2,
+      attributePerEventCountLimit: 3,
+      attributePerLinkCountLimit: 0,
+    });
+    const both = { OTEL_ATTRIBUTE_COUNT_LIMIT: '5', OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT: '7' };
+    expect(load(both).limits.attributeCountLimit).toBe(7);
+    expect(
+      load({ OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT: '8', OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT: '9' }).limits
+        .attributeValueLengthLimit,
+    ).toBe(8);
+  });
+
+  it('tells whether the SDK is disabled', () => {
+    expect(isSdkDisabled({ OTEL_SDK_DISABLED: 'TRUE' })).toEqual({ disabled: true, problems: [] });
+    expect(isSdkDisabled({ OTEL_SDK_DISABLED: 'false' }).disabled).toBe(false);
+    expect(isSdkDisabled({}).disabled).toBe(false);
+    const odd = isSdkDisabled({ OTEL_SDK_DISABLED: '1' });
+    expect(odd.disabled).toBe(false);
+    expect(odd.problems).toHaveLength(1);
+  });
+});
+
+describe('lists', () => {
+  it('reads no propagators for none', () => {
+    expect(load({ OTEL_PROPAGATORS: 'none' }).propagators).toEqual([]);
+    expect(loadWithProblem({ OTEL_PROPAGATORS: 'baggage,none' }, 'none').propagators).toEqual([]);
+  });
+
+  it('reports unknown propagators in one line', () => {
+    expect(loadWithProblem({ OTEL_PROPAGATORS: 'b3,baggage,xray' }, 'b3,xray', 'using baggage').propagators).toEqual([
+      'baggage',
+    ]);
+    expect(loadWithProblem({ OTEL_PROPAGATORS: 'b3' }, 'using tracecontext,baggage').propagators).toHaveLength(2);
+  });
+
+  it('keeps module specifiers of exporters as they are', () => {
+    const value = 'OTLP, console, @Scope/exporter, ./My-Exporter.js, #internal, my-exporter, console';
+    expect(load({ OTEL_TRACES_EXPORTER: value }).exporters).toEqual([
+      'otlp',
+      'console',
+      '@Scope/exporter',
+      './My-Exporter.js',
+      '#internal',
+      'my-exporter',
+    ]);
+  });
+
+  it('exports nothing for none', () => {
+    expect(load({ OTEL_TRACES_EXPORTER: 'None' }).exporters).toEqual([]);
+    expect(loadWithProblem({ OTEL_TRACES_EXPORTER: 'none,otlp' }, 'none').exporters).toEqual([]);
+  });
+
+  it("reports other SDKs' exporters", () => {
+    expect(loadWithProblem({ OTEL_TRACES_EXPORTER: 'zipkin' }, 'zipkin', 'using "otlp"').exporters).toEqual(['otlp']);
+    expect(loadWithProblem({ OTEL_TRACES_EXPORTER: 'jaeger,console' }).exporters).toEqual(['console']);
+  });
+
+  it('reads instrumentations', () => {
+    const { instrumentations } = load({
+      OTEL_NODE_ENABLED_INSTRUMENTATIONS: ' http, pg ,,http',
+      OTEL_NODE_DISABLED_INSTRUMENTATIONS: 'pg',
+      OTEL_INSTRUMENTATION_AWS_SDK_ENABLED: 'False',
+      OTEL_INSTRUMENTATION_PG_ENABLED: 'true',
+      OTEL_INSTRUMENTATION___PROTO___ENABLED: 'true',
+      OTEL_INSTRUMENTATION__ENABLED: 'true',
+      OTEL_INSTRUMENTATION_COMMON_DEFAULT_ENABLED: 'FALSE',
+      HOOKLINE_INSTRUMENTATIONS: './a.js,@scope/b',
+    });
+    expect(instrumentations).toMatchObject({
+      enabled: ['http', 'pg'],
+      disabled: ['pg'],
+      defaultEnabled: false,
+      userModules: ['./a.js', '@scope/b'],
+    });
+    expect(Object.entries(instrumentations.byName)).toEqual([
+      ['aws_sdk', false],
+      ['pg', true],
+      ['__proto__', true],
+    ]);
+  });
+
+  it('reads the options of http', () => {
+    const { http } = load({
+      OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS: 'GET,PURGE',
+      OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_REQUEST_HEADERS: 'X-Request-Id, x-request-id,Accept',
+      OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_RESPONSE_HEADERS: 'A',
+      OTEL_INSTRUMENTATION_HTTP_CLIENT_CAPTURE_REQUEST_HEADERS: 'B',
+      OTEL_INSTRUMENTATION_HTTP_CLIENT_CAPTURE_RESPONSE_HEADERS: 'C',
+      OTEL_INSTRUMENTATION_HTTP_SERVER_IGNORE_PATHS: '/health, /internal/*',
+      OTEL_INSTRUMENTATION_HTTP_SENSITIVE_QUERY_PARAMETERS: 'token,Key',
+    });
+    expect(http).toMatchObject({
+      serverRequestHeaders: ['x-request-id', 'accept'],
+      serverResponseHeaders: ['a'],
+      clientRequestHeaders: ['b'],
+      clientResponseHeaders: ['c'],
+      serverIgnorePaths: ['/health', '/internal/*'],
+    });
+    expect([...http.knownMethods]).toEqual(['GET', 'PURGE']);
+    expect([...http.sensitiveQueryParameters]).toEqual(['token', 'Key']);
+    const name = 'OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_REQUEST_HEADERS';
+    expect(loadWithProblem({ [name]: 'good,b d' }, 'b d').http.serverRequestHeaders).toEqual(['good']);
+  });
+});
+
+describe('OTEL_RESOURCE_ATTRIBUTES', () => {
+  const read = (value: string): Record<string, string> => ({
+    ...load({ OTEL_RESOURCE_ATTRIBUTES: value }).resourceAttributes,
+  });
+
+  it('is decoded', () => {
+    expect(read('service.name=shop, a%20b=c%2Cd%3D%C3%A9 ,x=1=2,,empty=')).toEqual({
+      'service.name': 'shop',
+      'a b': 'c,d=é',
+      x: '1=2',
+      empty: '',
+    });
+  });
+
+  it.each(['a=b,novalue', 'a=b,=c', 'a=%ZZ', 'a=%E9', '%=b'])('is discarded whole when malformed: %s', (value) => {
+    const config = loadWithProblem({ OTEL_RESOURCE_ATTRIBUTES: value }, 'ignoring the whole variable');
+    expect({ ...config.resourceAttributes }).toEqual({});
+  });
+
+  it('takes __proto__ as a name like any other', () => {
+    const config = load({ OTEL_RESOURCE_ATTRIBUTES: '__proto__=x' });
+    expect(Object.keys(config.resourceAttributes)).toEqual(['__proto__']);
+  });
+});
+
+describe('OTLP endpoint', () => {
+  it.each([
+    ['http://collector:4318', 'http://collector:4318/v1/traces'],
+    ['http://collector:4318/', 'http://collector:4318/v1/traces'],
+    ['http://collector:4318/base', 'http://collector:4318/base/v1/traces'],
+    ['https://collector/base/', 'https://collector/base/v1/traces'],
+    ['HTTPS://Collector/Base', 'https://collector/Base/v1/traces'],
+    ['https://collector/base?tenant=1#x', 'https://collector/base/v1/traces?tenant=1'],
+    ['http://[::1]:4318', 'http://[::1]:4318/v1/traces'],
+    ['[::1]:4318', 'http://[::1]:4318/v1/traces'],
+    ['[::1]:4318/x', 'http://[::1]:4318/x/v1/traces'],
+    ['localhost:4318', 'http://localhost:4318/v1/traces'],
+    ['10.0.0.1:4318/base', 'http://10.0.0.1:4318/base/v1/traces'],
+  ])('appends the path to the general one: %s', (value, url) => {
+    expect(load({ OTEL_EXPORTER_OTLP_ENDPOINT: value }).otlp.url).toBe(url);
+  });
+
+  it.each([
+    ['http://collector:4318', 'http://collector:4318/'],
+    ['http://collector:4318/custom/', 'http://collector:4318/custom/'],
+    ['http://collector:4318/v1/traces?x=1', 'http://collector:4318/v1/traces?x=1'],
+    ['collector:4318', 'http://collector:4318/'],
+  ])("uses the signal's own as it is: %s", (value, url) => {
+    const env = { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: value, OTEL_EXPORTER_OTLP_ENDPOINT: 'http://other/base' };
+    expect(load(env).otlp.url).toBe(url);
+  });
+
+  it('assumes http for a lone host, and says so', () => {
+    const config = loadWithProblem({ OTEL_EXPORTER_OTLP_ENDPOINT: 'collector' }, 'http://collector');
+    expect(config.otlp.url).toBe('http://collector/v1/traces');
+  });
+
+  it.each([
+    'ftp://collector',
+    'grpc://collector:4317',
+    'http://',
+    'http://:4318',
+    'http:/collector',
+    'http:collector',
+    'unix:/run/otel.sock',
+    '/v1/traces',
+    'http://collector:99999',
+    'not a url',
+    '::1:4318',
+    '[::1',
+    '[]:1',
+    'http://[zz]',
+    'host:',
+    'host:port',
+    '://x',
+  ])('falls back to the default for %s', (value) => {
+    expect(loadWithProblem({ OTEL_EXPORTER_OTLP_ENDPOINT: value }, DEFAULT_URL).otlp.url).toBe(DEFAULT_URL);
+  });
+
+  it('turns credentials into a header', () => {
+    const { otlp } = load({ OTEL_EXPORTER_OTLP_ENDPOINT: 'https://us%40er:p%3Aw@collector/base' });
+    expect(otlp.url).toBe('https://collector/base/v1/traces');
+    expect({ ...otlp.headers }).toEqual({ authorization: `Basic ${Buffer.from('us@er:p:w').toString('base64')}` });
+    const own = {
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'https://u:p@collector',
+      OTEL_EXPORTER_OTLP_HEADERS: 'Authorization=Bearer%20x',
+    };
+    expect({ ...load(own).otlp.headers }).toEqual({ authorization: 'Bearer x' });
+  });
+
+  it.each([
+    'ftp://user:s3cret@host/x',
+    'user:s3cret@host:4318',
+    'http://user:s3cret@host:99999',
+    'ftp://host/?key=s3cret',
+    's3cret@host',
+    'ftp://user:s3/cret-s3cret@host',
+  ])('never shows a secret of %s', (value) => {
+    for (const name of ['OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT']) {
+      const { problems } = loadConfig({ [name]: value });
+      expect(problems).toHaveLength(1);
+      expect(problems[0]).not.toContain('s3cret');
+      expect(problems[0]).not.toContain('user');
+    }
+  });
+});
+
+describe('OTLP options', () => {
+  const headers = (env: Env): Record<string, string> => ({ ...load(env).otlp.headers });
+
+  it('reads headers', () => {
+    expect(headers({ OTEL_EXPORTER_OTLP_HEADERS: ' Api-Key = a%20b%2C , x=1=2, ,y=' })).toEqual({
+      'api-key': 'a b,',
+      x: '1=2',
+      y: '',
+    });
+  });
+
+  it("adds the signal's headers to the general ones", () => {
+    expect(headers({ OTEL_EXPORTER_OTLP_HEADERS: 'a=1,b=2', OTEL_EXPORTER_OTLP_TRACES_HEADERS: 'B=3' })).toEqual({
+      a: '1',
+      b: '3',
+    });
+  });
+
+  it.each([
+    ['a=s3cret%0d%0aInjected:1', '"a"'],
+    ['a=s3cret%00', '"a"'],
+    ['a=s3cret%ZZ', '"a"'],
+    ['a=s3cret%E2%82%AC', '"a"'],
+    ['b d=s3cret', 'number 1'],
+    ['s3cret', 'number 1'],
+    ['=s3cret', 'number 1'],
+    ['content-length=s3cret', '"content-length"'],
+    ['Transfer-Encoding=s3cret', '"transfer-encoding"'],
+  ])('leaves out %s and does not show its value', (pair, label) => {
+    const env = { OTEL_EXPORTER_OTLP_HEADERS: `${pair},good=1` };
+    expect({ ...loadWithProblem(env, label).otlp.headers }).toEqual({ good: '1' });
+    expect(loadConfig(env).problems.join()).not.toContain('s3cret');
+  });
+
+  it('cannot be used to reach a prototype', () => {
+    expect(Object.keys(headers({ OTEL_EXPORTER_OTLP_HEADERS: '__proto__=x' }))).toEqual(['__proto__']);
+    expect(({} as Record<string, unknown>).x).toBeUndefined();
+  });
+
+  it('prefers the variables of the signal', () => {
+    const config = load({
+      OTEL_EXPORTER_OTLP_TIMEOUT: '1',
+      OTEL_EXPORTER_OTLP_TRACES_TIMEOUT: '2',
+      OTEL_EXPORTER_OTLP_COMPRESSION: 'none',
+      OTEL_EXPORTER_OTLP_TRACES_COMPRESSION: 'gzip',
+      OTEL_EXPORTER_OTLP_CERTIFICATE: '/ca',
+      OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE: '/traces-ca',
+      OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: '/cert',
+      OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY: '/key',
+      OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
+      OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: 'http/protobuf',
+    });
+    expect(config.otlp).toMatchObject({
+      timeoutMs: 2,
+      compression: 'gzip',
+      certificateFile: '/traces-ca',
+      clientCertificateFile: '/cert',
+      clientKeyFile: '/key',
+    });
+  });
+});
+
+describe('any environment', () => {
+  it('loads, with every value of a hostile set in every variable', () => {
+    const names = Object.keys(load({})).length && [
+      'OTEL_LOG_LEVEL',
+      'OTEL_RESOURCE_ATTRIBUTES',
+      'OTEL_PROPAGATORS',
+      'OTEL_TRACES_SAMPLER',
+      'OTEL_TRACES_EXPORTER',
+      'OTEL_BSP_MAX_QUEUE_SIZE',
+      'OTEL_EXPORTER_OTLP_ENDPOINT',
+      'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT',
+      'OTEL_EXPORTER_OTLP_HEADERS',
+      'OTEL_INSTRUMENTATION_X_ENABLED',
+      'OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS',
+    ];
+    const values = [
+      ',',
+      '=',
+      '%',
+      ',,=,%',
+      '\ud800',
+      '\u0000',
+      'a\nb',
+      '='.repeat(50_000),
+      ','.repeat(50_000),
+      '[',
+      '@',
+      '://@',
+      '-0',
+      '٣',
+    ];
+    for (const name of names as string[]) {
+      for (const value of values) {
+        const { config } = loadConfig({ [name]: value });
+        expect(() => new URL(config.otlp.url)).not.toThrow();
+        expect(config.batch.maxQueueSize).toBeGreaterThan(0);
+      }
+    }
+  });
+});
