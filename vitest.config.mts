@@ -1,0 +1,18 @@
+import { readFileSync } from 'node:fs';
+import { configDefaults, defineConfig } from 'vitest/config';
+
+const { version } = JSON.parse(readFileSync(new URL('./package.json', import.meta.url), 'utf8')) as { version: string };
+
+export default defineConfig({
+  define: { HOOKLINE_VERSION: JSON.stringify(version) },
+  test: {
+    include: ['test/**/*.test.ts'],
+    exclude: [...configDefaults.exclude, '.cache/**', 'dist/**'],
+    globalSetup: ['test/support/build.ts'],
+    // Real processes per file: some tests patch builtins and touch process-wide state.
+    pool: 'forks',
+    // Most tests start child processes; on a busy shared machine one start can take seconds.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+  },
+});
