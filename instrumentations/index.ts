@@ -7,9 +7,19 @@ import type { Instrumentation } from '../src/hook/instrumentation';
 import type { Definition } from '../src/hook/registry';
 
 export const definitions: readonly Definition[] = [
-  { name: 'http', aliases: ['https'], modules: ['http', 'https', 'http2'], load: () => take(require('./instrumentations/http.js')) },
+  {
+    name: 'http',
+    aliases: ['https'],
+    modules: ['http', 'https', 'http2'],
+    load: () => take(require('./instrumentations/http.js')),
+  },
   { name: 'http2', modules: ['http2'], load: () => take(require('./instrumentations/http2.js')) },
-  { name: 'undici', aliases: ['fetch'], channels: ['undici:request:create'], load: () => take(require('./instrumentations/undici.js')) },
+  {
+    name: 'undici',
+    aliases: ['fetch'],
+    channels: ['undici:request:create'],
+    load: () => take(require('./instrumentations/undici.js')),
+  },
 ];
 
 function take(module: unknown): Instrumentation {

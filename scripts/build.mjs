@@ -1,7 +1,7 @@
 // Builds what `npm pack` ships: the agent as one CommonJS file, each instrumentation as a file of its own
 // (read when its library loads), the public entry, and the declarations of the public types.
 import { execFileSync } from 'node:child_process';
-import { readdirSync, rmSync } from 'node:fs';
+import { readdirSync, renameSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +9,8 @@ import { build } from 'esbuild';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, 'dist');
-rmSync(dist, { recursive: true, force: true });
+// Built beside and moved into place, so that a process started meanwhile finds the old build or the new one.
+const out = join(root, `.dist-${process.pid}`);
 
 const version = createRequire(import.meta.url)('../package.json').version;
 const shared = {
@@ -37,23 +38,88 @@ const withoutDebug = {
 const lazy = {
   name: 'lazy',
   setup(bundler) {
-    bundler.onResolve({ filter: /^\.\/(lazy|instrumentations)\/[a-z0-9-]+\.js$/ }, ({ path }) => ({ path, external: true }));
+    bundler.onResolve({ filter: /^\.\/(lazy|instrumentations)\/[a-z0-9-]+\.js$/ }, ({ path }) => ({
+      path,
+      external: true,
+    }));
+  },
+};
+
+/**
+ * Files that are built apart but use the agent's own modules take those with a state from the running agent, where a copy
+ * would be a second log, clock or context.
+ */
+const SHARED = { '../log': 'log', '../exit': 'exit', '../trace/clock': 'clock', '../trace/context': 'context' };
+const withAgent = {
+  name: 'with-agent',
+  setup(bundler) {
+    bundler.onResolve({ filter: /^\.\.\// }, ({ path }) =>
+      path in SHARED ? { path: SHARED[path], namespace: 'with-agent' } : undefined,
+    );
+    bundler.onLoad({ filter: /.*/, namespace: 'with-agent' }, ({ path }) => ({
+      contents: `module.exports = require('../agent.js').shared.${path};`,
+    }));
+    bundler.onResolve({ filter: /^\.\.\/agent\.js$/ }, ({ path }) => ({ path, external: true }));
   },
 };
 
 const instrumentations = readdirSync(join(root, 'instrumentations'))
   .filter((file) => file.endsWith('.ts') && file !== 'index.ts')
   .map((file) => join('instrumentations', file));
-const lazyFiles = readdirSync(join(root, 'src', 'lazy')).map((file) => join('src', 'lazy', file));
+const lazyFiles = readdirSync(join(root, 'src', 'lazy'))
+  .filter((file) => file.endsWith('.ts'))
+  .map((file) => join('src', 'lazy', file));
+const loaderFiles = readdirSync(join(root, 'src', 'lazy'))
+  .filter((file) => file.endsWith('.mts'))
+  .map((file) => join('src', 'lazy', file));
 
 await Promise.all([
-  build({ ...shared, target: 'node18.19', entryPoints: { agent: 'src/agent.ts', index: 'src/index.ts' }, outdir: 'dist', plugins: [withoutDebug, lazy] }),
+  build({
+    ...shared,
+    target: 'node18.19',
+    entryPoints: { agent: 'src/agent.ts', index: 'src/index.ts' },
+    outdir: out,
+    external: ['import-in-the-middle'],
+    plugins: [withoutDebug, lazy],
+  }),
   // Read by every Node that has --require, to say in one line that it is too old.
-  build({ ...shared, target: 'es2015', entryPoints: { register: 'src/register.ts' }, outdir: 'dist', packages: 'external', plugins: [{ name: 'agent', setup: (b) => b.onResolve({ filter: /^\.\/agent\.js$/ }, ({ path }) => ({ path, external: true })) }] }),
-  build({ ...shared, target: 'node18.19', entryPoints: lazyFiles, outdir: 'dist/lazy' }),
-  build({ ...shared, target: 'node18.19', entryPoints: instrumentations, outdir: 'dist/instrumentations' }),
+  build({
+    ...shared,
+    target: 'es2015',
+    entryPoints: { register: 'src/register.ts' },
+    outdir: out,
+    packages: 'external',
+    plugins: [
+      {
+        name: 'agent',
+        setup: (b) => b.onResolve({ filter: /^\.\/agent\.js$/ }, ({ path }) => ({ path, external: true })),
+      },
+    ],
+  }),
+  build({ ...shared, target: 'node18.19', entryPoints: lazyFiles, outdir: join(out, 'lazy'), plugins: [withoutDebug] }),
+  build({
+    ...shared,
+    target: 'node18.19',
+    entryPoints: { export: 'src/export/load.ts' },
+    outdir: join(out, 'lazy'),
+    plugins: [withAgent],
+  }),
+  build({
+    ...shared,
+    target: 'node18.19',
+    format: 'esm',
+    entryPoints: loaderFiles,
+    outdir: join(out, 'lazy'),
+    outExtension: { '.js': '.mjs' },
+  }),
+  build({ ...shared, target: 'node18.19', entryPoints: instrumentations, outdir: join(out, 'instrumentations') }),
 ]);
 
 if (!process.argv.includes('--no-types')) {
-  execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', join(root, 'tsconfig.types.json')], { stdio: 'inherit' });
+  const tsc = join(root, 'node_modules/typescript/bin/tsc');
+  execFileSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.types.json'), '--outDir', join(out, 'types')], {
+    stdio: 'inherit',
+  });
 }
+rmSync(dist, { recursive: true, force: true });
+renameSync(out, dist);

@@ -1,17 +1,22 @@
 import { definitions } from '../instrumentations/index';
-import { registerApi } from './api';
-import { loadConfig, type Config } from './config';
-import { installExit } from './exit';
-import { createProcessor } from './export/load';
+import { patchApiGlobals, registerApi } from './api';
+import { type Config, loadConfig } from './config';
+import * as exit from './exit';
+import { DeferredProcessor } from './export/deferred';
+import type { ProcessorStats } from './export/processor';
 import { Channels } from './hook/channels';
-import { installHooks } from './hook/load';
-import { Registry, unknownNames, type Definition, type InstrumentationStatus } from './hook/registry';
+import { esModulePackages, hookEsModules } from './hook/esm';
+import { type Hooks, installHooks } from './hook/load';
+import { type Definition, type InstrumentationStatus, Registry, unknownNames } from './hook/registry';
 import { InstrumentationTracing } from './hook/tracing';
-import { loadUserInstrumentations } from './hook/user-instrumentations';
+import { loadUserInstrumentations, type UserInstrumentations } from './hook/user-instrumentations';
+import * as logging from './log';
 import { isLogged, log, setLogLevel } from './log';
 import { createPropagator } from './propagation/composite';
 import { createResource } from './resource';
 import { SCHEMA_URL } from './semconv';
+import * as clock from './trace/clock';
+import * as context from './trace/context';
 import { createSampler } from './trace/sampler';
 import { TracerProvider } from './trace/tracer';
 
@@ -26,8 +31,14 @@ export interface Agent {
 
 export interface AgentStatus {
   readonly instrumentations: readonly InstrumentationStatus[];
-  readonly export: Readonly<Record<string, unknown>>;
+  readonly export: ProcessorStats;
 }
+
+/**
+ * Modules with a state of their own: files that are built apart and read later take them from here, not from a copy
+ * (`shared` in scripts/build.mjs).
+ */
+export const shared = { log: logging, exit, clock, context };
 
 /**
  * Starts the agent; called once per thread by the preload. Returns a promise only when an instrumentation of the
@@ -38,12 +49,16 @@ export function start(): Promise<void> | undefined {
   setLogLevel(config.logLevel);
   for (const problem of problems) log.warn(problem);
 
-  const processor = createProcessor(config);
+  const processor = new DeferredProcessor(config);
   const resource = createResource(config);
   const sampler = createSampler(config.sampler);
   const provider = new TracerProvider({ resource, sampler, limits: config.limits, processor });
   const propagator = createPropagator(config.propagators);
-  registerApi({ provider, propagator });
+  registerApi({
+    provider,
+    propagator,
+    forceFlush: async () => void (await processor.flush(config.batch.exportTimeoutMs)),
+  });
 
   const channels = new Channels();
   const registry = new Registry(
@@ -59,15 +74,14 @@ export function start(): Promise<void> | undefined {
   );
 
   registry.add(definitions);
+  registry.add([apiDefinition]);
   const user = loadUserInstrumentations(config.instrumentations.userModules);
-  const enabledByUser = registry.add(user.definitions);
   const hooks = installHooks(registry);
-  for (const definition of enabledByUser) registry.load(definition);
   for (const definition of registry.enabled) {
     for (const name of definition.channels ?? []) channels.onFirst(name, () => void registry.load(definition));
   }
 
-  installExit(processor, config.exitTimeoutMs);
+  exit.installExit(processor, config.exitTimeoutMs);
 
   const agent: Agent = {
     version: HOOKLINE_VERSION,
@@ -79,22 +93,52 @@ export function start(): Promise<void> | undefined {
 
   const announce = (): void => {
     for (const problem of unknownNames(registry.all, config.instrumentations)) log.warn(problem);
-    if (isLogged('info')) log.info(startLine(config, registry.enabled, String(sampler), resource.attributes['service.name']));
+    if (isLogged('info'))
+      log.info(startLine(config, registry.enabled, String(sampler), resource.attributes['service.name']));
   };
-  if (user.pending === undefined) {
+  if (config.instrumentations.userModules.length === 0) {
     announce();
     return undefined;
   }
-  return user.pending.then((late) => {
-    const enabled = registry.add(late);
-    hooks.refresh();
-    for (const definition of enabled) registry.load(definition);
-    announce();
-  });
+  return addUserInstrumentations(user, registry, hooks).finally(announce);
 }
 
+/** The operator's own, which are in memory already: they subscribe at once, and bring their modules to the hooks. */
+async function addUserInstrumentations(user: UserInstrumentations, registry: Registry, hooks: Hooks): Promise<void> {
+  const take = (definitions: readonly Definition[]): string[] => {
+    const enabled = registry.add(definitions);
+    hooks.refresh();
+    for (const definition of enabled) registry.load(definition);
+    return esModulePackages(enabled.flatMap(({ modules }) => modules ?? []));
+  };
+  // Up to the first await this runs before the application, under --require too.
+  const esModules = take(user.definitions);
+  if (user.pending !== undefined) esModules.push(...take(await user.pending));
+  if (esModules.length > 0) await hookEsModules(registry, esModules);
+}
+
+/**
+ * Not an instrumentation: lets each copy of the API that the application loads register its metrics, logs and diag beside
+ * us. Always on, and nowhere listed.
+ */
+const apiDefinition: Definition = {
+  name: 'api',
+  internal: true,
+  modules: ['@opentelemetry/api'],
+  load: () => ({
+    name: 'api',
+    targets: ['build/src/internal/global-utils.js', 'dist/internal/global-utils.cjs'].map((file) => ({
+      module: '@opentelemetry/api',
+      file,
+      patch: (exports) => void patchApiGlobals(exports),
+    })),
+  }),
+};
+
 function startLine(config: Config, enabled: readonly Definition[], sampler: string, serviceName: unknown): string {
-  const exporters = config.exporters.map((name) => (name === 'otlp' ? `otlp ${withoutUserInfo(config.otlp.url)}` : name));
+  const exporters = config.exporters.map((name) =>
+    name === 'otlp' ? `otlp ${withoutUserInfo(config.otlp.url)}` : name,
+  );
   return [
     `${HOOKLINE_VERSION} on Node.js ${process.versions.node}`,
     `service ${String(serviceName)}`,

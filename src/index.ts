@@ -5,7 +5,6 @@
 import type { Agent, AgentStatus } from './agent';
 
 export type { AgentStatus } from './agent';
-export type { InstrumentationStatus } from './hook/registry';
 export type {
   Begun,
   Call,
@@ -20,6 +19,7 @@ export type {
   TraceContext,
   Tracing,
 } from './hook/instrumentation';
+export type { InstrumentationStatus } from './hook/registry';
 
 function running(): Agent | undefined {
   const agent = (globalThis as unknown as Record<symbol, Partial<Agent> | undefined>)[Symbol.for('hookline')];

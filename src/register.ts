@@ -39,7 +39,9 @@ function isDisabled(): boolean {
 function isPackageManager(script: string | undefined): boolean {
   if (typeof script !== 'string') return false;
   const name = script.replace(/\\/g, '/').split('/').slice(-2).join('/');
-  return /^(bin\/(npm|npx|yarn|yarnpkg|pnpm|pnpx|corepack)(-cli)?(\.c?js)?|dist\/(corepack|pnpm|npm|yarn|yarnpkg|npx)\.c?js)$/.test(name);
+  return /^(bin\/(npm|npx|yarn|yarnpkg|pnpm|pnpx|corepack)(-cli)?(\.c?js)?|dist\/(corepack|pnpm|npm|yarn|yarnpkg|npx)\.c?js)$/.test(
+    name,
+  );
 }
 
 /** A promise when the application has to wait for the agent, else `undefined`. */

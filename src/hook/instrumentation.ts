@@ -66,7 +66,7 @@ export type FieldGetter = (name: string) => string | readonly string[] | undefin
 /** Describes one kind of call. Every function of it runs under the guard. */
 // biome-ignore lint/suspicious/noExplicitAny: libraries' own types
 export interface Operation<Self = any, Args extends unknown[] = any[], Result = any> {
-  /** SERVER and CONSUMER spans are active while the original runs; CLIENT and PRODUCER spans never are. */
+  /** SERVER, CONSUMER and INTERNAL spans are active while the original runs; CLIENT and PRODUCER spans never are. */
   readonly kind: SpanKind;
   /** The span's name; `undefined`: run the original, make no span. */
   name(call: Call<Self, Args>): string | undefined;

@@ -1,9 +1,10 @@
 import Module from 'node:module';
-import ritm from 'require-in-the-middle';
+import { types } from 'node:util';
 import { log } from '../log';
 import { watchBuiltins } from './builtin';
-import { disguise, type AnyFunction } from './replace';
+import { coverForeignLoaders } from './foreign-loaders';
 import { locate, type Registry } from './registry';
+import { type AnyFunction, disguise } from './replace';
 
 interface ModulePrototype {
   require: AnyFunction;
@@ -19,7 +20,7 @@ interface ModulePrototype {
  * - require-in-the-middle: packages that the compile step cannot place or does not see: linked from outside
  *   node_modules, or loaded before us. It resolves every name it is asked for once more, which costs a 1,000-module
  *   application several per cent, so only the names of targets reach it.
- * - ES module packages: src/hook/esm.ts.
+ * - ES module packages: src/hook/esm.ts. Files that foreign loaders evaluate: src/hook/foreign-loaders.ts.
  */
 export function installHooks(registry: Registry): Hooks {
   const watch = watchBuiltins(
@@ -34,7 +35,8 @@ export function installHooks(registry: Registry): Hooks {
   const prototype = Module.prototype as unknown as ModulePrototype;
   const original = prototype.require;
   prototype.require = disguise(function (this: unknown, id: unknown): unknown {
-    const through = packages.has(id as string) ? (throughRitm ?? original) : original;
+    let through = original;
+    if (packages.has(id as string)) through = throughRitm ??= requireThroughRitm(registry, packages, original);
     const exports = Reflect.apply(through, this, arguments);
     watch.drain();
     return exports;
@@ -50,13 +52,17 @@ export function installHooks(registry: Registry): Hooks {
     }, getBuiltinModule);
   }
 
-  let compiling = false;
+  let foreign: ReturnType<typeof coverForeignLoaders> | undefined;
   const refresh = (): void => {
     packages = new Set(registry.packages);
     if (packages.size === 0) return;
-    if (!compiling) hookCompile(registry);
-    compiling = true;
-    throughRitm = requireThroughRitm(registry, packages, original);
+    if (foreign === undefined) {
+      hookCompile(registry);
+      foreign = coverForeignLoaders(registry);
+    } else {
+      foreign.refresh();
+    }
+    throughRitm = undefined;
     patchCached(registry);
   };
   refresh();
@@ -80,9 +86,16 @@ function requireThroughRitm(registry: Registry, packages: ReadonlySet<string>, o
   const host = process as unknown as { getBuiltinModule?: AnyFunction };
   const { require } = prototype;
   const { getBuiltinModule } = host;
+  const { Hook } = require('./lazy/ritm.js') as typeof import('../lazy/ritm');
   prototype.require = original;
-  new ritm.Hook([...packages], { internals: false }, <T>(exports: T, name: string, folder?: string): T =>
-    registry.onLoad({ module: name, file: undefined, folder }, exports) as T,
+  new Hook(
+    [...packages],
+    { internals: false },
+    <T>(exports: T, name: string, folder?: string): T =>
+      // An ES module's namespace cannot be patched in place; src/hook/esm.ts sees to those.
+      types.isModuleNamespaceObject(exports)
+        ? exports
+        : (registry.onLoad({ module: name, file: undefined, folder }, exports) as T),
   );
   const through = prototype.require;
   prototype.require = require;
@@ -107,7 +120,8 @@ function hookCompile(registry: Registry): void {
 
 /** Another preload may have loaded a target before us: prototypes and members can still be patched. */
 function patchCached(registry: Registry): void {
-  const cache = (Module as unknown as { _cache: Record<string, { exports: unknown; loaded: boolean } | undefined> })._cache;
+  const cache = (Module as unknown as { _cache: Record<string, { exports: unknown; loaded: boolean } | undefined> })
+    ._cache;
   for (const filename of Object.keys(cache)) {
     const loaded = locate(filename);
     const cached = cache[filename];

@@ -12,6 +12,8 @@ export interface Definition {
   readonly name: string;
   /** Other names that users know it by, accepted in toggles. */
   readonly aliases?: readonly string[];
+  /** Always on and never listed: part of the agent itself. */
+  readonly internal?: boolean;
   /** Packages and built-ins whose loading reads the instrumentation's file. */
   readonly modules?: readonly string[];
   /** Diagnostics channels whose first message reads it. */
@@ -74,6 +76,10 @@ export function unknownNames(definitions: readonly Definition[], config: Instrum
   return problems;
 }
 
+function isListed({ internal }: Definition): boolean {
+  return internal !== true;
+}
+
 /** Where a loaded file belongs. */
 export interface LoadedFile {
   /** Package or built-in name. */
@@ -117,9 +123,11 @@ export class Registry {
 
   /** Takes up further lines of the table; returns those that are enabled. */
   add(definitions: readonly Definition[]): Definition[] {
-    this.#definitions.push(...definitions);
-    const enabled = definitions.filter((definition) => isEnabled(definition, this.config.instrumentations));
-    this.#enabled.push(...enabled);
+    this.#definitions.push(...definitions.filter(isListed));
+    const enabled = definitions.filter(
+      (definition) => definition.internal === true || isEnabled(definition, this.config.instrumentations),
+    );
+    this.#enabled.push(...enabled.filter(isListed));
     for (const definition of enabled) {
       for (const name of definition.modules ?? []) {
         const list = this.#byModule.get(name);

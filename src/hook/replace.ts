@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import shimmer from 'shimmer';
 import { log } from '../log';
 
@@ -22,8 +23,13 @@ export function replace(owner: object, method: string, make: (original: AnyFunct
   }
   const original = (owner as Record<string, AnyFunction>)[method] as AnyFunction;
   const replacement = disguise(make(original), original);
-  shimmer.wrap(owner as Record<string, AnyFunction>, method, () => replacement);
-  hideShimmer(replacement, original);
+  if (typeof owner.propertyIsEnumerable === 'function') {
+    shimmer.wrap(owner as Record<string, AnyFunction>, method, () => replacement);
+    hideShimmer(replacement, original);
+  } else {
+    // shimmer asks the object itself; one without a prototype, as namespaces are, cannot answer.
+    (owner as Record<string, AnyFunction>)[method] = replacement;
+  }
   return true;
 }
 
@@ -41,6 +47,10 @@ function hideShimmer(replacement: AnyFunction, original: AnyFunction): void {
 
 function isReplaceable(owner: object, method: string): boolean {
   if (typeof (owner as Record<string, unknown>)[method] !== 'function') return false;
+  // import-in-the-middle's stand-in for a namespace: accessors that take assignments. A real namespace takes none.
+  if ((owner as { [Symbol.toStringTag]?: unknown })[Symbol.toStringTag] === 'Module') {
+    return !types.isModuleNamespaceObject(owner);
+  }
   for (let holder: object | null = owner; holder !== null; holder = Object.getPrototypeOf(holder)) {
     const descriptor = Object.getOwnPropertyDescriptor(holder, method);
     if (descriptor === undefined) continue;

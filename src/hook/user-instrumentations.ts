@@ -11,11 +11,7 @@ import type { Definition } from './registry';
  *
  * Unlike ours they are read at start, since only their code says which modules they patch.
  */
-export function loadUserInstrumentations(specifiers: readonly string[]): {
-  definitions: Definition[];
-  /** Resolves when the ES modules among them are read; `undefined` when there are none. */
-  pending: Promise<Definition[]> | undefined;
-} {
+export function loadUserInstrumentations(specifiers: readonly string[]): UserInstrumentations {
   const definitions: Definition[] = [];
   const later: Promise<Definition | undefined>[] = [];
   for (const specifier of specifiers) {
@@ -89,4 +85,11 @@ function isInstrumentation(value: unknown): value is Instrumentation {
   if (typeof value !== 'object' || value === null) return false;
   const { name, targets, subscribe } = value as Partial<Instrumentation>;
   return typeof name === 'string' && (Array.isArray(targets) || typeof subscribe === 'function');
+}
+
+/** What was found. */
+export interface UserInstrumentations {
+  readonly definitions: Definition[];
+  /** Resolves when the ES modules among them are read; `undefined` when there are none. */
+  readonly pending: Promise<Definition[]> | undefined;
 }

@@ -1,0 +1,78 @@
+import { existsSync, readFileSync } from 'node:fs';
+import Module from 'node:module';
+import { dirname, join, sep } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import type { Namespace } from 'import-in-the-middle';
+import type { Registry } from './registry';
+
+/**
+ * Of these packages, the ones that the application has installed as ES modules: what `_compile` will never see. Ours are
+ * all CommonJS, so this looks at packages of the operator's own instrumentations only.
+ */
+export function esModulePackages(names: readonly string[]): string[] {
+  return names.filter((name) => {
+    const folder = findPackage(name);
+    return folder !== undefined && isEsModule(folder);
+  });
+}
+
+function findPackage(name: string): string | undefined {
+  const script = process.argv[1];
+  for (const start of [process.cwd(), ...(typeof script === 'string' ? [dirname(script)] : [])]) {
+    for (let folder = start; ; folder = dirname(folder)) {
+      const candidate = join(folder, 'node_modules', name);
+      if (existsSync(join(candidate, 'package.json'))) return candidate;
+      if (dirname(folder) === folder) break;
+    }
+  }
+  return undefined;
+}
+
+function isEsModule(folder: string): boolean {
+  try {
+    const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Record<string, unknown>;
+    if (manifest['type'] === 'module') return true;
+    // A package with both forms names the one for `import` under that condition, or by the ending.
+    const entries = JSON.stringify([manifest['main'], manifest['exports']]);
+    return entries.includes('"import"') || entries.includes('.mjs"');
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Puts import-in-the-middle between the application and these packages; all others load untouched. With synchronous hooks
+ * where Node has them, else with a loader thread, which costs 30 to 75 ms of CPU: the price of tracing an ES module
+ * package there, paid by nobody else.
+ */
+export async function hookEsModules(registry: Registry, names: readonly string[]): Promise<void> {
+  const { register, supportsSyncHooks } = await import('import-in-the-middle/register-hooks.mjs');
+  const { Hook } = await import('import-in-the-middle');
+  const patterns = names.map((name) => new RegExp(`/node_modules/${name.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}/`));
+  if (supportsSyncHooks()) {
+    register({ include: patterns });
+  } else {
+    Module.register('import-in-the-middle/hook.mjs', pathToFileURL(__filename), { data: { include: patterns } });
+  }
+  new Hook(
+    [...names],
+    { internals: true },
+    (exports: Namespace, name: string, folder: string | void, format?: string) => {
+      // CommonJS files were patched when they were compiled.
+      if (format === 'commonjs' || typeof folder !== 'string') return;
+      const module = names.find((candidate) => name === candidate || name.startsWith(candidate + sep));
+      if (module === undefined) return;
+      const file = name === module ? undefined : name.slice(module.length + 1).replaceAll(sep, '/');
+      registry.onLoad({ module, file, folder }, exports);
+    },
+  );
+}
+
+/** Path of a `file:` URL; `undefined` for any other. */
+export function pathOf(url: string): string | undefined {
+  try {
+    return url.startsWith('file:') ? fileURLToPath(url) : undefined;
+  } catch {
+    return undefined;
+  }
+}
