@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { arch, hostname, platform, release, userInfo } from 'node:os';
 import { basename, dirname, join, sep } from 'node:path';
 import type { Attributes } from '@opentelemetry/api';
 import type { Config } from './config';
@@ -118,6 +117,11 @@ function packageName(script: string): string | undefined {
   return undefined;
 }
 
+/** Read with the first span, like the rest of the resource. */
+function os(): typeof import('node:os') {
+  return require('node:os');
+}
+
 function detectProcess(): Attributes {
   const attributes: Attributes = {
     'process.pid': process.pid,
@@ -129,7 +133,7 @@ function detectProcess(): Attributes {
     'process.runtime.version': process.versions.node,
     'process.runtime.description': 'Node.js',
   };
-  const owner = attempt(() => userInfo().username);
+  const owner = attempt(() => os().userInfo().username);
   if (owner !== undefined) attributes['process.owner'] = owner;
   const container = attempt(readContainerId);
   if (container !== undefined) attributes['container.id'] = container;
@@ -138,12 +142,12 @@ function detectProcess(): Attributes {
 
 function detectHost(): Attributes {
   const attributes: Attributes = {
-    'host.arch': ARCHITECTURES[arch()] ?? arch(),
-    'os.type': OPERATING_SYSTEMS[platform()] ?? platform(),
+    'host.arch': ARCHITECTURES[process.arch] ?? process.arch,
+    'os.type': OPERATING_SYSTEMS[process.platform] ?? process.platform,
   };
-  const name = attempt(hostname);
+  const name = attempt(() => os().hostname());
   if (name !== undefined && name !== '') attributes['host.name'] = name;
-  const version = attempt(release);
+  const version = attempt(() => os().release());
   if (version !== undefined) attributes['os.version'] = version;
   return attributes;
 }
@@ -172,7 +176,7 @@ function isNameChar(code: number): boolean {
 }
 
 function readContainerId(): string | undefined {
-  if (platform() !== 'linux') return undefined;
+  if (process.platform !== 'linux') return undefined;
   const read = (file: string): string => attempt(() => readFileSync(file, 'latin1')) ?? '';
   return containerId(read('/proc/self/cgroup'), () => read('/proc/self/mountinfo'));
 }
