@@ -1,0 +1,120 @@
+import { readFileSync, statSync } from 'node:fs';
+import type { ClientRequestArgs } from 'node:http';
+import type { SecureContextOptions } from 'node:tls';
+import type { OtlpConfig } from '../config';
+
+declare const HOOKLINE_VERSION: string;
+
+/** Where requests go: plain data, so that a worker or a child process can be handed it. */
+export interface Endpoint {
+  readonly secure: boolean;
+  /** Without the brackets of an IPv6 address. */
+  readonly host: string;
+  readonly port: number;
+  /** Path and query. */
+  readonly path: string;
+  /** Lower-case names. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** For messages: no credentials and no query, which may hold a key. */
+  readonly displayUrl: string;
+  readonly certificateFile: string | undefined;
+  readonly clientCertificateFile: string | undefined;
+  readonly clientKeyFile: string | undefined;
+}
+
+/** Throws a TypeError for what is no URL. */
+export function toEndpoint(otlp: OtlpConfig): Endpoint {
+  const url = new URL(otlp.url);
+  if (url.protocol !== 'http:' && url.protocol !== 'https:')
+    throw new TypeError(`not an http(s) URL: ${url.protocol}//…`);
+  const secure = url.protocol === 'https:';
+  const version = typeof HOOKLINE_VERSION === 'string' ? HOOKLINE_VERSION : '0.0.0';
+  const headers: Record<string, string> = { 'user-agent': `hookline/${version}` };
+  if (url.username !== '' || url.password !== '') {
+    const credentials = `${decode(url.username)}:${decode(url.password)}`;
+    headers['authorization'] = `Basic ${Buffer.from(credentials).toString('base64')}`;
+  }
+  for (const [name, value] of Object.entries(otlp.headers)) headers[name.toLowerCase()] = value;
+  headers['content-type'] = 'application/x-protobuf';
+  // Ours to say: what frames the body.
+  for (const name of ['content-length', 'content-encoding', 'transfer-encoding']) delete headers[name];
+  return {
+    secure,
+    host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
+    port: url.port === '' ? (secure ? 443 : 80) : Number(url.port),
+    path: url.pathname + url.search,
+    headers,
+    displayUrl: `${url.protocol}//${url.host}${url.pathname}`,
+    certificateFile: otlp.certificateFile,
+    clientCertificateFile: otlp.clientCertificateFile,
+    clientKeyFile: otlp.clientKeyFile,
+  };
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** Options of one POST of `byteCount` bytes. */
+export function requestOptions(endpoint: Endpoint, byteCount: number, gzip: boolean): ClientRequestArgs {
+  const headers: Record<string, string | number> = { ...endpoint.headers, 'content-length': byteCount };
+  if (gzip) headers['content-encoding'] = 'gzip';
+  return { method: 'POST', hostname: endpoint.host, port: endpoint.port, path: endpoint.path, headers };
+}
+
+/** This machine itself: an address in 127.0.0.0/8, ::1, or a name that is reserved for it (RFC 6761). */
+export function isLoopback(host: string): boolean {
+  return /^(127(\.\d{1,3}){3}|::1|(.+\.)?localhost)$/i.test(host);
+}
+
+interface CachedFile {
+  readonly key: string;
+  readonly content: Buffer;
+}
+
+const files = new Map<string, CachedFile>();
+
+/** PEM files of the endpoint, read again when they changed on disk: certificates are rotated under running processes. */
+export function readTlsFiles(
+  endpoint: Endpoint,
+  onUnreadable: (file: string, error: unknown) => void,
+): Pick<SecureContextOptions, 'ca' | 'cert' | 'key'> {
+  const options: Pick<SecureContextOptions, 'ca' | 'cert' | 'key'> = {};
+  if (!endpoint.secure) return options;
+  const read = (file: string | undefined): Buffer | undefined => {
+    if (file === undefined) return undefined;
+    try {
+      const { mtimeMs, size, ino } = statSync(file);
+      const key = `${mtimeMs} ${size} ${ino}`;
+      let cached = files.get(file);
+      if (cached?.key !== key) {
+        cached = { key, content: readFileSync(file) };
+        files.set(file, cached);
+      }
+      return cached.content;
+    } catch (error) {
+      onUnreadable(file, error);
+      // A file that is being replaced: what it held before is the best guess.
+      return files.get(file)?.content;
+    }
+  };
+  const ca = read(endpoint.certificateFile);
+  const cert = read(endpoint.clientCertificateFile);
+  const key = read(endpoint.clientKeyFile);
+  if (ca !== undefined) options.ca = ca;
+  // Half of a pair makes every connection fail with a message about something else.
+  if (cert !== undefined && key !== undefined) {
+    options.cert = cert;
+    options.key = key;
+  }
+  return options;
+}
+
+/** OTLP/HTTP, "Retryable response codes". */
+export function isRetryableStatus(status: number): boolean {
+  return status === 429 || status === 502 || status === 503 || status === 504;
+}

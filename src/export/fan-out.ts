@@ -1,0 +1,72 @@
+import { log } from '../log';
+import type { Span, SpanProcessor } from '../trace/span';
+import type { DropReason, Flushable, ProcessorStats } from './processor';
+
+/** Several exporters at once; none of them notices what happens to the others. */
+export class FanOut implements SpanProcessor, Flushable {
+  readonly #parts: readonly (SpanProcessor & Flushable)[];
+
+  constructor(parts: readonly (SpanProcessor & Flushable)[]) {
+    this.#parts = parts;
+  }
+
+  onEnd(span: Span): void {
+    for (const part of this.#parts) attempt(() => part.onEnd(span), undefined);
+  }
+
+  flush(timeoutMs: number): Promise<boolean> {
+    return this.#all((part) => part.flush(timeoutMs));
+  }
+
+  flushSync(budgetMs: number): void {
+    const deadlineMs = performance.now() + budgetMs;
+    for (const part of this.#parts)
+      attempt(() => part.flushSync(Math.max(deadlineMs - performance.now(), 0)), undefined);
+  }
+
+  hasPending(): boolean {
+    return this.#parts.some((part) => attempt(() => part.hasPending(), false));
+  }
+
+  hasPendingAsync(): boolean {
+    return this.#parts.some((part) => attempt(() => part.hasPendingAsync(), false));
+  }
+
+  shutdown(timeoutMs: number): Promise<boolean> {
+    return this.#all((part) => part.shutdown(timeoutMs));
+  }
+
+  /** Sums: a span that two exporters accepted counts twice. */
+  stats(): ProcessorStats {
+    const dropped: Partial<Record<DropReason, number>> = {};
+    let queued = 0;
+    let inFlight = 0;
+    let exported = 0;
+    for (const part of this.#parts) {
+      const stats = part.stats();
+      queued += stats.queued;
+      inFlight += stats.inFlight;
+      exported += stats.exported;
+      for (const [reason, spans] of Object.entries(stats.dropped) as [DropReason, number][]) {
+        dropped[reason] = (dropped[reason] ?? 0) + spans;
+      }
+    }
+    return { queued, inFlight, exported, dropped };
+  }
+
+  async #all(call: (part: Flushable) => Promise<boolean>): Promise<boolean> {
+    const outcomes = await Promise.all(
+      this.#parts.map((part) => attempt(() => call(part), Promise.resolve(false)).catch(() => false)),
+    );
+    return outcomes.every(Boolean);
+  }
+}
+
+function attempt<T>(call: () => T, otherwise: T): T {
+  try {
+    return call();
+  } catch (error) {
+    log.once('error', 'fan-out', `internal error in an exporter: ${String(error)}`);
+    return otherwise;
+  }
+}

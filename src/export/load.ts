@@ -1,0 +1,180 @@
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { Config } from '../config';
+import { armSignals, disarmSignals } from '../exit';
+import { log } from '../log';
+import type { Span, SpanProcessor } from '../trace/span';
+import { ConsoleProcessor } from './console';
+import { ExporterProcessor, type SpanExporter } from './exporter-processor';
+import { FanOut } from './fan-out';
+import { OtlpSender } from './otlp';
+import { BatchSpanProcessor, type Flushable, type PendingListener, type ProcessorStats } from './processor';
+
+const SIGNALS: PendingListener = { onQueued: armSignals, onDrained: disarmSignals };
+
+/**
+ * Where ended spans go, by OTEL_TRACES_EXPORTER. Nothing is loaded, connected or allocated before the first
+ * span has ended. `listener` is told when there is something that `flushSync` could deliver, and when not.
+ */
+export function createProcessor(config: Config, listener: PendingListener = SIGNALS): SpanProcessor & Flushable {
+  const { batch } = config;
+  const parts = config.exporters.map((name): SpanProcessor & Flushable => {
+    if (name === 'otlp')
+      return new BatchSpanProcessor(batch, new OtlpSender(config.otlp, config.exitTimeoutMs), listener);
+    if (name === 'console') return new ConsoleProcessor(batch, { listener });
+    return new ExporterProcessor(name, () => loadExporter(name), batch);
+  });
+  const [only] = parts;
+  if (only === undefined) return new NoProcessor();
+  return parts.length === 1 ? only : new FanOut(parts);
+}
+
+/** OTEL_TRACES_EXPORTER=none. */
+class NoProcessor implements SpanProcessor, Flushable {
+  onEnd(_span: Span): void {}
+
+  async flush(): Promise<boolean> {
+    return true;
+  }
+
+  flushSync(): void {}
+
+  hasPending(): boolean {
+    return false;
+  }
+
+  hasPendingAsync(): boolean {
+    return false;
+  }
+
+  async shutdown(): Promise<boolean> {
+    return true;
+  }
+
+  stats(): ProcessorStats {
+    return { queued: 0, inFlight: 0, exported: 0, dropped: {} };
+  }
+}
+
+/** Stays `import()` in the CommonJS build: esbuild leaves it alone where the target has it. */
+function importModule(url: string): Promise<unknown> {
+  return import(url);
+}
+
+/**
+ * An exporter by module specifier: a package or path, with the name of the export behind `#` where it is not
+ * the default one. The export is a class, a function that returns an exporter, or an exporter.
+ * Throws an Error that says what is wrong.
+ */
+export async function loadExporter(specifier: string): Promise<SpanExporter> {
+  const [, path, exportName] = /^(.+?)(?:#([^#/\\]+))?$/s.exec(specifier) ?? [];
+  if (path === undefined) throw new Error('empty module specifier');
+  const module = await loadModule(path);
+  return toExporter(pick(module, exportName), specifier);
+}
+
+/**
+ * Looks where the application would: in its working directory, then beside its main script. Not from the
+ * agent's own folder, whose copy of the API may be of another version than the exporter's.
+ */
+async function loadModule(path: string): Promise<unknown> {
+  const folders = [process.cwd()];
+  if (process.argv[1] !== undefined) folders.push(dirname(process.argv[1]));
+  let failure: unknown;
+  for (const folder of folders) {
+    const requireFrom = createRequire(join(folder, 'noop.js'));
+    let file: string;
+    try {
+      file = requireFrom.resolve(path);
+    } catch (error) {
+      failure ??= error;
+      // Packages that only export for `import` do not resolve this way; they are imported from the folder below.
+      if ((error as NodeJS.ErrnoException).code !== 'ERR_PACKAGE_PATH_NOT_EXPORTED') continue;
+      file = resolveForImport(requireFrom, path);
+      if (file === '') continue;
+      return importModule(pathToFileURL(file).href);
+    }
+    try {
+      return requireFrom(file);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== 'ERR_REQUIRE_ESM' && code !== 'ERR_REQUIRE_ASYNC_MODULE') throw error;
+      return importModule(pathToFileURL(file).href);
+    }
+  }
+  throw failure;
+}
+
+/** The entry of a package that has no `require` condition, by the few shapes of `exports` in use; empty when not found. */
+function resolveForImport(requireFrom: NodeJS.Require, path: string): string {
+  const [, name, rest] = /^((?:@[^/]+\/)?[^/]+)(\/.*)?$/.exec(path) ?? [];
+  if (name === undefined) return '';
+  for (const folder of requireFrom.resolve.paths(name) ?? []) {
+    try {
+      const packageFolder = join(folder, name);
+      const manifest = requireFrom(join(packageFolder, 'package.json')) as { exports?: unknown };
+      const entry = importTarget(manifest.exports, `.${rest ?? ''}`);
+      if (entry !== undefined) return join(packageFolder, entry);
+    } catch {
+      // Not in this node_modules.
+    }
+  }
+  return '';
+}
+
+function importTarget(exports: unknown, subpath: string): string | undefined {
+  let target = exports;
+  if (target !== null && typeof target === 'object' && Object.keys(target).some((key) => key.startsWith('.'))) {
+    target = (target as Record<string, unknown>)[subpath];
+  } else if (subpath !== '.') {
+    return undefined;
+  }
+  while (target !== null && typeof target === 'object') {
+    const conditions = target as Record<string, unknown>;
+    target = conditions['node'] ?? conditions['import'] ?? conditions['module'] ?? conditions['default'];
+  }
+  return typeof target === 'string' ? target : undefined;
+}
+
+function pick(module: unknown, exportName: string | undefined): unknown {
+  const exports = module as Record<string, unknown>;
+  if (exportName !== undefined) {
+    const named = exports?.[exportName] ?? (exports?.['default'] as Record<string, unknown> | undefined)?.[exportName];
+    if (named === undefined) throw new Error(`it has no export ${exportName}`);
+    return named;
+  }
+  // CommonJS that was ES once has its default export one level down, and twice when it is imported.
+  let picked: unknown = module;
+  for (let i = 0; i < 2 && isObject(picked) && !isExporter(picked) && picked['default'] !== undefined; i++) {
+    picked = picked['default'];
+  }
+  if (typeof picked === 'function' || isExporter(picked)) return picked;
+  // Most exporter packages have named exports only: one class whose name says that it exports spans is clear enough.
+  const candidates = Object.entries(exports).filter(
+    ([name, value]) => typeof value === 'function' && name.endsWith('Exporter') && isExporter(value.prototype),
+  );
+  const [candidate] = candidates;
+  if (candidates.length === 1 && candidate !== undefined) return candidate[1];
+  const names = candidates.map(([name]) => name).join(', ');
+  throw new Error(`name the export behind a #${names === '' ? '' : `: ${names}`}`);
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
+function isExporter(value: unknown): value is SpanExporter {
+  return isObject(value) && typeof value['export'] === 'function';
+}
+
+async function toExporter(picked: unknown, specifier: string): Promise<SpanExporter> {
+  let exporter = picked;
+  if (typeof picked === 'function') {
+    const isClass = isExporter(picked.prototype) || /^class\b/.test(Function.prototype.toString.call(picked));
+    exporter = isClass ? new (picked as new () => unknown)() : await (picked as () => unknown)();
+  }
+  if (!isExporter(exporter)) throw new Error('what it exports has no export() method');
+  log.debug(`exporter ${specifier} loaded`);
+  return exporter;
+}
