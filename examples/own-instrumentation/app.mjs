@@ -1,0 +1,3 @@
+import { lookup } from 'node:dns';
+
+lookup('localhost', (error, address) => console.log(error ?? address));

@@ -1,0 +1,17 @@
+// Outlives a demo that is killed so hard that it cannot clean up: its input is a pipe from the demo, which closes when
+// the demo is gone. Lines are ids of processes to end then; a line with a minus says that one has ended by itself.
+import { createInterface } from 'node:readline';
+
+const running = new Set();
+for await (const line of createInterface({ input: process.stdin })) {
+  const id = Number(line);
+  if (id > 0) running.add(id);
+  else running.delete(-id);
+}
+for (const id of running) {
+  try {
+    process.kill(id, 'SIGKILL');
+  } catch {
+    // Gone already.
+  }
+}
