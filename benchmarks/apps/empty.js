@@ -1,0 +1,1 @@
+process.on('exit', () => require('node:fs').writeSync(1, JSON.stringify(process.cpuUsage())));
