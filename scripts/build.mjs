@@ -11,6 +11,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, 'dist');
 // Built beside and moved into place, so that a process started meanwhile finds the old build or the new one.
 const out = join(root, `.dist-${process.pid}`);
+process.on('exit', () => rmSync(out, { recursive: true, force: true }));
 
 const version = createRequire(import.meta.url)('../package.json').version;
 const shared = {

@@ -9,7 +9,7 @@ import { esModulePackages, hookEsModules } from './hook/esm';
 import { type Hooks, installHooks } from './hook/load';
 import { type Definition, type InstrumentationStatus, Registry, unknownNames } from './hook/registry';
 import { InstrumentationTracing } from './hook/tracing';
-import { loadUserInstrumentations, type UserInstrumentations } from './hook/user-instrumentations';
+import { loadUserInstrumentations } from './hook/user-instrumentations';
 import * as logging from './log';
 import { isLogged, log, setLogLevel } from './log';
 import { createPropagator } from './propagation/composite';
@@ -93,28 +93,23 @@ export function start(): Promise<void> | undefined {
 
   const announce = (): void => {
     for (const problem of unknownNames(registry.all, config.instrumentations)) log.warn(problem);
-    if (isLogged('info'))
-      log.info(startLine(config, registry.enabled, String(sampler), resource.attributes['service.name']));
+    if (isLogged('info')) log.info(startLine(config, registry.enabled, resource.attributes['service.name']));
   };
-  if (config.instrumentations.userModules.length === 0) {
+  take(user.definitions, registry, hooks);
+  if (user.pending === undefined) {
     announce();
     return undefined;
   }
-  return addUserInstrumentations(user, registry, hooks).finally(announce);
+  return user.pending.then((definitions) => take(definitions, registry, hooks)).finally(announce);
 }
 
 /** The operator's own, which are in memory already: they subscribe at once, and bring their modules to the hooks. */
-async function addUserInstrumentations(user: UserInstrumentations, registry: Registry, hooks: Hooks): Promise<void> {
-  const take = (definitions: readonly Definition[]): string[] => {
-    const enabled = registry.add(definitions);
-    hooks.refresh();
-    for (const definition of enabled) registry.load(definition);
-    return esModulePackages(enabled.flatMap(({ modules }) => modules ?? []));
-  };
-  // Up to the first await this runs before the application, under --require too.
-  const esModules = take(user.definitions);
-  if (user.pending !== undefined) esModules.push(...take(await user.pending));
-  if (esModules.length > 0) await hookEsModules(registry, esModules);
+function take(definitions: readonly Definition[], registry: Registry, hooks: Hooks): void {
+  const enabled = registry.add(definitions);
+  hooks.refresh();
+  for (const definition of enabled) registry.load(definition);
+  const esModules = esModulePackages(enabled.flatMap(({ modules }) => modules ?? []));
+  if (esModules.length > 0) hookEsModules(registry, esModules);
 }
 
 /**
@@ -135,7 +130,8 @@ const apiDefinition: Definition = {
   }),
 };
 
-function startLine(config: Config, enabled: readonly Definition[], sampler: string, serviceName: unknown): string {
+function startLine(config: Config, enabled: readonly Definition[], serviceName: unknown): string {
+  const { name, ratio } = config.sampler;
   const exporters = config.exporters.map((name) =>
     name === 'otlp' ? `otlp ${withoutUserInfo(config.otlp.url)}` : name,
   );
@@ -143,7 +139,7 @@ function startLine(config: Config, enabled: readonly Definition[], sampler: stri
     `${HOOKLINE_VERSION} on Node.js ${process.versions.node}`,
     `service ${String(serviceName)}`,
     `exporter ${exporters.join(', ') || 'none'}`,
-    `sampler ${sampler}`,
+    `sampler ${name}${name.endsWith('ratio') ? ` ${ratio}` : ''}`,
     `instrumentations ${enabled.map(({ name }) => name).join(', ') || 'none'}`,
   ].join('; ');
 }

@@ -11,7 +11,7 @@ const host = globalThis as unknown as Record<symbol, unknown>;
 
 function start(): unknown {
   if (host[KEY] !== undefined) return undefined;
-  if (isDisabled() || isPackageManager(process.argv[1])) return undefined;
+  if (isDisabled() || isPackageManager(process.argv[1]) || isHookThread()) return undefined;
   const parts = process.versions.node.split('.');
   const major = Number(parts[0]);
   const minor = Number(parts[1]);
@@ -33,6 +33,12 @@ function start(): unknown {
 function isDisabled(): boolean {
   const value = process.env['OTEL_SDK_DISABLED'];
   return typeof value === 'string' && value.trim().toLowerCase() === 'true';
+}
+
+/** Node runs preloads on the thread of its module hooks too, where no code of the application will ever run. */
+function isHookThread(): boolean {
+  const { moduleLoadList } = process as unknown as { moduleLoadList?: string[] };
+  return Array.isArray(moduleLoadList) && moduleLoadList.indexOf('NativeModule internal/modules/esm/worker') >= 0;
 }
 
 /** NODE_OPTIONS reaches npm, npx, yarn, pnpm and corepack too, which start the service but are not it. */

@@ -4,6 +4,7 @@ import { dirname, join, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Namespace } from 'import-in-the-middle';
 import type { Registry } from './registry';
+import { supportsSyncHooks } from './sync-hooks';
 
 /**
  * Of these packages, the ones that the application has installed as ES modules: what `_compile` will never see. Ours are
@@ -45,15 +46,16 @@ function isEsModule(folder: string): boolean {
  * where Node has them, else with a loader thread, which costs 30 to 75 ms of CPU: the price of tracing an ES module
  * package there, paid by nobody else.
  */
-export async function hookEsModules(registry: Registry, names: readonly string[]): Promise<void> {
-  const { register, supportsSyncHooks } = await import('import-in-the-middle/register-hooks.mjs');
-  const { Hook } = await import('import-in-the-middle');
-  const patterns = names.map((name) => new RegExp(`/node_modules/${name.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}/`));
+export function hookEsModules(registry: Registry, names: readonly string[]): void {
+  const load = Module.createRequire(__filename);
+  const include = names.map((name) => new RegExp(`/node_modules/${name.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}/`));
   if (supportsSyncHooks()) {
-    register({ include: patterns });
+    // An ES module, which every Node that has these hooks can `require`: so this works under --require too.
+    (load('import-in-the-middle/register-hooks.mjs') as SyncHooks).register({ include });
   } else {
-    Module.register('import-in-the-middle/hook.mjs', pathToFileURL(__filename), { data: { include: patterns } });
+    Module.register('import-in-the-middle/hook.mjs', pathToFileURL(__filename), { data: { include } });
   }
+  const { Hook } = load('import-in-the-middle') as typeof import('import-in-the-middle');
   new Hook(
     [...names],
     { internals: true },
@@ -67,6 +69,8 @@ export async function hookEsModules(registry: Registry, names: readonly string[]
     },
   );
 }
+
+type SyncHooks = typeof import('import-in-the-middle/register-hooks.mjs');
 
 /** Path of a `file:` URL; `undefined` for any other. */
 export function pathOf(url: string): string | undefined {

@@ -5,6 +5,7 @@ import { describeError, log } from '../log';
 import { pathOf } from './esm';
 import { locate, type Registry } from './registry';
 import { type AnyFunction, disguise } from './replace';
+import { supportsSyncHooks } from './sync-hooks';
 
 interface LoadResult {
   readonly format?: string | null;
@@ -80,14 +81,6 @@ function hasForeignLoader(): boolean {
 
 function isImportInTheMiddle(specifier: unknown): boolean {
   return String(specifier).startsWith('import-in-the-middle/');
-}
-
-/** Earlier `registerHooks` reject the absent source that CommonJS files have by default (nodejs/node#59929). */
-function supportsSyncHooks(): boolean {
-  const [major = 0, minor = 0, patch = 0] = process.versions.node.split('.').map(Number);
-  if (major === 22) return minor > 22 || (minor === 22 && patch >= 3);
-  if (major === 24) return minor > 11 || (minor === 11 && patch >= 1);
-  return major === 25 ? minor >= 1 : major > 25;
 }
 
 function appendHits(host: ModuleApi, registry: Registry): void {

@@ -53,16 +53,19 @@ async function run(app: string, options: RunOptions = {}) {
 }
 
 describe('ES module packages', () => {
-  it('are traced through every import form, beside CommonJS ones', async () => {
-    const { stdout, stderr, names, spans } = await run('app.mjs');
-    expect(stderr).toBe('');
-    expect(stdout).toBe('<abc> <de> <f>\n3 7\nnull to to\n');
-    // The default export holds the function itself, which no hook of a module can reach.
-    expect(names).toEqual(['print', 'send', 'send', 'wrap', 'wrap']);
-    expect(spans.filter(({ name }) => name === 'wrap').map(({ attributes }) => attributes['parcel.size'])).toEqual([
-      3, 2,
-    ]);
-  });
+  it.each(['import', 'require', 'node-options'] as const)(
+    'are traced through every import form under %s',
+    async (preload) => {
+      const { stdout, stderr, names, spans } = await run('app.mjs', { preload });
+      expect(stderr).toBe('');
+      expect(stdout).toBe('<abc> <de> <f>\n3 7\nnull to to\n');
+      // The default export holds the function itself, which no hook of a module can reach.
+      expect(names).toEqual(['print', 'send', 'send', 'wrap', 'wrap']);
+      expect(spans.filter(({ name }) => name === 'wrap').map(({ attributes }) => attributes['parcel.size'])).toEqual([
+        3, 2,
+      ]);
+    },
+  );
 
   it('load as they are when their instrumentation is disabled', async () => {
     const { stdout, stderr, names } = await run('app.mjs', { env: { OTEL_INSTRUMENTATION_PARCEL_ENABLED: 'false' } });
