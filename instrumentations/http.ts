@@ -8,22 +8,18 @@
  * A server span ends when the response was handed to the operating system, or with an error when the connection went
  * away before. A client span ends when the response headers were read: the application may leave the body unread.
  */
-import type { Attributes } from '@opentelemetry/api';
+
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Attributes } from '@opentelemetry/api';
 import type { Begun, Instrumentation, Operation, Span, TraceContext, Tracing } from '../src/hook/instrumentation';
 import { createStamp } from '../src/hook/stamp';
-import { clientAttributes, endClientSpan, type ClientTarget } from '../src/http/client-attributes';
+import { type ClientTarget, clientAttributes, endClientSpan } from '../src/http/client-attributes';
 import { captureHeaders, firstValue, rawHeader } from '../src/http/headers';
-import { setMethod, spanName } from '../src/http/method';
-import { serverAttributes, type ServerRequest } from '../src/http/server-attributes';
 import { isIgnored } from '../src/http/ignore';
-import {
-  ERROR_TYPE,
-  HTTP_REQUEST_HEADER,
-  HTTP_RESPONSE_HEADER,
-  HTTP_RESPONSE_STATUS_CODE,
-} from '../src/semconv';
+import { setMethod, spanName } from '../src/http/method';
+import { type ServerRequest, serverAttributes } from '../src/http/server-attributes';
+import { ERROR_TYPE, HTTP_REQUEST_HEADER, HTTP_RESPONSE_HEADER, HTTP_RESPONSE_STATUS_CODE } from '../src/semconv';
 
 const SERVER = 1;
 const CLIENT = 2;
@@ -77,13 +73,8 @@ const fallbackServers = createStamp<true>();
 
 // Server.
 
-/** A request that is being answered. */
-interface Exchange {
-  readonly begun: Begun;
-  readonly tracing: Tracing;
-}
-
-const exchangeOf = createStamp<Exchange>();
+/** By response: the request that is being answered. */
+const exchangeOf = createStamp<Begun>();
 
 function patchServer(server: object, scheme: string, tracing: Tracing): void {
   const operation = serverOperation(scheme, tracing);
@@ -95,7 +86,7 @@ function patchServer(server: object, scheme: string, tracing: Tracing): void {
         case 'request':
         case 'checkContinue':
         case 'checkExpectation':
-          return serve(tracing, operation, original as Emit, this, arguments, rest);
+          return serve(tracing, operation, original as Emit, this, arguments, rest, event !== 'request');
         case 'upgrade':
         case 'connect':
           return handOver(tracing, operation, original as Emit, this, arguments, rest);
@@ -114,33 +105,47 @@ function serve(
   server: unknown,
   args: ArrayLike<unknown>,
   rest: unknown[],
+  repeats: boolean,
 ): boolean {
   let context: TraceContext | undefined;
-  if (!tracing.off) context = tracing.guard(() => beginExchange(tracing, operation, server, rest));
-  return context === undefined ? Reflect.apply(original, server, args as never) : tracing.run(context, original as never, server, args);
+  if (!tracing.off) context = tracing.guard(() => beginExchange(tracing, operation, server, rest, repeats));
+  return context === undefined
+    ? Reflect.apply(original, server, args as never)
+    : tracing.run(context, original as never, server, args);
 }
 
-/** Starts the span of a request; returns the context to answer it in. */
+/**
+ * Starts the span of a request; returns the context to answer it in. `repeats`: the application may emit the same
+ * request again, which has to find the decision that was taken.
+ */
 function beginExchange(
   tracing: Tracing,
   operation: Operation,
   server: unknown,
   [request, response]: unknown[],
+  repeats: boolean,
 ): TraceContext | undefined {
   if (!isObject(request) || !isObject(response) || exchangeOf.get(response) !== undefined) return undefined;
   const message = request as unknown as IncomingMessage;
   // A request of http2's compatibility API: its stream has the span.
   if (message.httpVersionMajor >= 2) return undefined;
-  if (isIgnored(message.url, tracing.config.http.serverIgnorePaths)) {
-    const context = tracing.extract((name) => header(message, name)).suppress();
-    if (hasBody(message)) contextOf.set(request, context);
-    return context;
+  const ignored = ignoredContext(message, tracing);
+  if (ignored !== undefined) {
+    contextOf.set(request, ignored);
+    return ignored;
   }
   const begun = tracing.begin(operation, { self: server, args: [request, response] });
   if (begun === undefined) return undefined;
-  if (hasBody(message)) contextOf.set(request, begun.context);
-  if (begun.span !== undefined) exchangeOf.set(response, { begun, tracing });
+  // Also without a body: `aborted` and `close` tell that the client is gone, and are where work is cancelled.
+  contextOf.set(request, begun.context);
+  if (begun.span !== undefined || repeats) exchangeOf.set(response, begun);
   return begun.context;
+}
+
+/** For a request that the operator wants no spans of: the caller's trace goes on, nothing is recorded. */
+function ignoredContext(request: IncomingMessage, tracing: Tracing): TraceContext | undefined {
+  if (!isIgnored(request.url, tracing.config.http.serverIgnorePaths)) return undefined;
+  return tracing.extract((name) => header(request, name)).suppress();
 }
 
 function serverOperation(scheme: string, tracing: Tracing): Operation<unknown, [IncomingMessage, ServerResponse]> {
@@ -191,19 +196,19 @@ function patchResponse(response: object, tracing: Tracing): void {
   tracing.replace(response, 'emit', (original) => {
     const emit: Emit = function (event) {
       if (event !== 'finish' && event !== 'close') return Reflect.apply(original, this, arguments);
-      const exchange = exchangeOf.get(this as object);
-      if (exchange === undefined) return Reflect.apply(original, this, arguments);
+      const begun = exchangeOf.get(this as object);
+      if (begun === undefined) return Reflect.apply(original, this, arguments);
       try {
-        return tracing.run(exchange.begun.context, original as never, this, arguments);
+        return tracing.run(begun.context, original as never, this, arguments);
       } finally {
-        tracing.guard(() => endExchange(exchange, event, this as ServerResponse));
+        tracing.guard(() => endExchange(begun, event, this as ServerResponse));
       }
     };
     return emit;
   });
 }
 
-function endExchange({ begun }: Exchange, event: 'finish' | 'close', response: ServerResponse): void {
+function endExchange(begun: Begun, event: 'finish' | 'close', response: ServerResponse): void {
   if (event === 'finish') {
     begun.done(undefined, response);
     return;
@@ -212,10 +217,11 @@ function endExchange({ begun }: Exchange, event: 'finish' | 'close', response: S
   exchangeOf.set(response, undefined);
 }
 
+const CUT_OFF = { code: 'ECONNRESET', message: 'the connection was closed before the response was complete' };
+
 /** What a response failed with that never finished. */
 function aborted(response: ServerResponse): unknown {
-  const { errored } = response as { errored?: unknown };
-  return errored ?? { code: 'ECONNRESET', message: 'the connection was closed before the response was complete' };
+  return (response as { errored?: unknown }).errored ?? CUT_OFF;
 }
 
 /**
@@ -231,10 +237,10 @@ function handOver(
   rest: unknown[],
 ): boolean {
   const [request, socket] = rest;
-  const begun =
-    tracing.off || !isObject(request) || !isObject(socket)
-      ? undefined
-      : tracing.begin(operation, { self: server, args: [request, undefined] });
+  if (tracing.off || !isObject(request) || !isObject(socket)) return Reflect.apply(original, server, args as never);
+  const ignored = tracing.guard(() => ignoredContext(request as unknown as IncomingMessage, tracing));
+  if (ignored !== undefined) return tracing.run(ignored, original as never, server, args) as boolean;
+  const begun = tracing.begin(operation, { self: server, args: [request, undefined] });
   if (begun === undefined) return Reflect.apply(original, server, args as never);
   if (begun.span !== undefined) tracing.guard(() => watchHandOver(socket as never, begun, tracing));
   const handled = tracing.run(begun.context, original as never, server, args) as boolean;
@@ -262,7 +268,9 @@ function watchHandOver(socket: Socket, { span, done }: Begun, tracing: Tracing):
             span?.adopt({ [HTTP_RESPONSE_STATUS_CODE]: status });
             if (status >= 500) span?.adopt({ [ERROR_TYPE]: String(status) }).setStatus(ERROR);
           }
-          done(status === undefined && args[0] instanceof Error ? args[0] : undefined);
+          // Node destroys a socket whose other side went away by the same method.
+          if (method === 'destroy') done(args[0] ?? CUT_OFF);
+          else done();
         });
         return Reflect.apply(socket[method] as (...args: unknown[]) => unknown, this, args);
       },
@@ -272,7 +280,12 @@ function watchHandOver(socket: Socket, { span, done }: Begun, tracing: Tracing):
 
 /** The status of `HTTP/1.1 101 Switching Protocols…`. */
 function statusOf(chunk: unknown): number | undefined {
-  const head = typeof chunk === 'string' ? chunk.slice(0, 12) : chunk instanceof Uint8Array ? String.fromCharCode(...chunk.subarray(0, 12)) : '';
+  const head =
+    typeof chunk === 'string'
+      ? chunk.slice(0, 12)
+      : chunk instanceof Uint8Array
+        ? String.fromCharCode(...chunk.subarray(0, 12))
+        : '';
   const status = head.startsWith('HTTP/1.') && head[8] === ' ' ? Number(head.slice(9, 12)) : Number.NaN;
   return Number.isInteger(status) ? status : undefined;
 }
@@ -289,12 +302,6 @@ function patchMessage(message: object, tracing: Tracing): void {
     };
     return emit;
   });
-}
-
-function hasBody(request: IncomingMessage): boolean {
-  const length = header(request, 'content-length');
-  if (length !== undefined) return length !== '0';
-  return header(request, 'transfer-encoding') !== undefined;
 }
 
 /** Adapters that emit `request` themselves may hand over messages that have `headers` only. */
@@ -369,10 +376,16 @@ function clientOperation(tracing: Tracing): Operation<undefined, [ClientRequest]
     name: ({ args: [request] }) => spanName(request.method, http.knownMethods),
     attributes: ({ args: [request] }) => {
       const attributes = clientAttributes(targetOf(request), http);
-      captureHeaders(attributes, HTTP_REQUEST_HEADER, http.clientRequestHeaders, (name) => request.getHeader(name));
+      captureHeaders(attributes, HTTP_REQUEST_HEADER, http.clientRequestHeaders, (name) => fieldIn(request, name));
       return attributes;
     },
-    inject: ({ args: [request] }, write) => write((name, value) => setField(request, name, value)),
+    inject: ({ args: [request] }, write) => {
+      // A traceparent of the application's own is not to be joined by a tracestate of ours.
+      const traced = fieldIn(request, 'traceparent') !== undefined;
+      write((name, value) => {
+        if (!traced || !name.startsWith('trace')) setField(request, name, value);
+      });
+    },
     end: (span, { value }) => {
       const response = value as IncomingMessage | undefined;
       if (response === undefined) return;
@@ -392,7 +405,8 @@ function clientOperation(tracing: Tracing): Operation<undefined, [ClientRequest]
 /** A call that threw before there was a request: its arguments are all there is to describe it. */
 function failedCall(module: object, tracing: Tracing): Operation {
   const { http } = tracing.config;
-  const scheme = 'globalAgent' in module && (module.globalAgent as { protocol?: string })?.protocol === 'https:' ? 'https' : 'http';
+  const scheme =
+    'globalAgent' in module && (module.globalAgent as { protocol?: string })?.protocol === 'https:' ? 'https' : 'http';
   const read = (args: unknown[]): { url: string; options: Record<string, unknown> } => {
     const [first, second] = args;
     const url = typeof first === 'string' ? first : first instanceof URL ? first.href : '';
@@ -413,7 +427,7 @@ function failedCall(module: object, tracing: Tracing): Operation {
       return clientAttributes(
         {
           method: methodOf(options),
-          scheme: parsed?.protocol.slice(0, -1) ?? scheme,
+          scheme: (parsed?.protocol ?? String(options['protocol'] ?? scheme)).replace(':', ''),
           authority: String(parsed?.host ?? options['hostname'] ?? options['host']),
           path: parsed === undefined ? String(options['path'] ?? '/') : parsed.pathname + parsed.search,
           port: Number(options['port']) || undefined,
@@ -429,18 +443,20 @@ function targetOf(request: ClientRequest): ClientTarget {
   return {
     method: request.method,
     scheme: typeof protocol === 'string' ? protocol.replace(':', '') : 'http',
-    authority: String(request.getHeader('host') ?? hostIn(request) ?? host ?? 'localhost'),
+    authority: String(fieldIn(request, 'host') ?? host ?? 'localhost'),
     path: request.path,
     port: undefined,
   };
 }
 
-/** Headers given as a list are serialised at once and cannot be asked for. */
-function hostIn(request: ClientRequest): string | undefined {
+/** A request's header; those given as a list are serialised at once and cannot be asked for. */
+function fieldIn(request: ClientRequest, name: string): unknown {
+  const value = request.getHeader(name);
+  if (value !== undefined) return value;
   const head = (request as { _header?: unknown })._header;
   if (typeof head !== 'string') return undefined;
-  const at = head.toLowerCase().indexOf('\r\nhost: ');
-  return at < 0 ? undefined : head.slice(at + 8, head.indexOf('\r\n', at + 8));
+  const at = head.toLowerCase().indexOf(`\r\n${name}: `);
+  return at < 0 ? undefined : head.slice(at + name.length + 4, head.indexOf('\r\n', at + 2));
 }
 
 interface Outgoing {
@@ -477,7 +493,7 @@ function patchClientRequest(request: object, tracing: Tracing): void {
     const emit: Emit = function (event, ...rest) {
       const attempt = attemptOf.get(this as object);
       if (attempt === undefined) return Reflect.apply(original, this, arguments);
-      tracing.guard(() => onClientEvent(attempt, event, rest[0]));
+      tracing.guard(() => onClientEvent(attempt, this as ClientRequest, event, rest[0]));
       return tracing.run(attempt.caller, original as never, this, arguments);
     };
     return emit;
@@ -489,7 +505,8 @@ function patchClientRequest(request: object, tracing: Tracing): void {
     (original) =>
       function (this: object, ...args: unknown[]): unknown {
         const attempt = attemptOf.get(this);
-        if (attempt !== undefined) {
+        // The first reason counts, as it does for Node.
+        if (attempt !== undefined && !attempt.cancelled) {
           attempt.cancelled = true;
           attempt.reason = args[0];
         }
@@ -498,7 +515,7 @@ function patchClientRequest(request: object, tracing: Tracing): void {
   );
 }
 
-function onClientEvent(attempt: Attempt, event: unknown, arg: unknown): void {
+function onClientEvent(attempt: Attempt, request: ClientRequest, event: unknown, arg: unknown): void {
   switch (event) {
     case 'response':
     case 'upgrade':
@@ -513,7 +530,8 @@ function onClientEvent(attempt: Attempt, event: unknown, arg: unknown): void {
       attempt.begun?.done(failureOf(attempt, arg));
       break;
     case 'close':
-      attempt.begun?.done(attempt.timedOut ? TIMEOUT : undefined);
+      // A 101 that nobody listens to: Node closes the connection without a `response`.
+      attempt.begun?.done(attempt.timedOut ? TIMEOUT : undefined, (request as { res?: unknown }).res ?? undefined);
       break;
   }
 }
@@ -522,13 +540,20 @@ const TIMEOUT = { name: 'TimeoutError', message: 'the request timed out' };
 
 /** What the span fails with: nothing when the application cancelled on purpose, which a timeout is not. */
 function failureOf(attempt: Attempt, error: unknown): unknown {
-  if (!attempt.cancelled) return error;
-  if (attempt.timedOut) return attempt.reason ?? TIMEOUT;
-  const { reason } = attempt;
+  if (attempt.cancelled && attempt.timedOut) return timeoutWith(attempt.reason);
+  // A signal that had fired before the call destroys the request in its constructor, unseen by us.
+  const reason = attempt.cancelled ? attempt.reason : error;
   if (reason === undefined || reason === null) return undefined;
   const { name, cause } = reason as { name?: unknown; cause?: { name?: unknown } };
   if (name !== 'AbortError') return reason;
   return cause?.name === 'TimeoutError' ? cause : undefined;
+}
+
+/** A plain Error says no more of its kind than that it is one. */
+function timeoutWith(reason: unknown): unknown {
+  if (reason === undefined || reason === null) return TIMEOUT;
+  const { name, code, message } = reason as { name?: unknown; code?: unknown; message?: unknown };
+  return name === 'Error' && code === undefined ? { name: TIMEOUT.name, message } : reason;
 }
 
 function isObject(value: unknown): value is object {

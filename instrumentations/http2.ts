@@ -5,8 +5,10 @@
  * are observed by replacing `emit`, as in http.ts. A server span ends when the stream closes, a client span when the
  * response headers were read.
  */
+
+import type { ClientHttp2Session, ClientHttp2Stream, Http2Session, ServerHttp2Stream } from 'node:http2';
+import type { Socket } from 'node:net';
 import type { Attributes } from '@opentelemetry/api';
-import type { ClientHttp2Session, ClientHttp2Stream, ServerHttp2Stream } from 'node:http2';
 import type { Done, Instrumentation, Operation, Span, TraceContext, Tracing } from '../src/hook/instrumentation';
 import { createStamp } from '../src/hook/stamp';
 import { clientAttributes, endClientSpan } from '../src/http/client-attributes';
@@ -14,12 +16,7 @@ import { captureHeaders, firstValue } from '../src/http/headers';
 import { isIgnored } from '../src/http/ignore';
 import { spanName } from '../src/http/method';
 import { serverAttributes } from '../src/http/server-attributes';
-import {
-  ERROR_TYPE,
-  HTTP_REQUEST_HEADER,
-  HTTP_RESPONSE_HEADER,
-  HTTP_RESPONSE_STATUS_CODE,
-} from '../src/semconv';
+import { ERROR_TYPE, HTTP_REQUEST_HEADER, HTTP_RESPONSE_HEADER, HTTP_RESPONSE_STATUS_CODE } from '../src/semconv';
 
 const SERVER = 1;
 const CLIENT = 2;
@@ -66,14 +63,18 @@ function prototypeOf(object: object): object {
   return Object.getPrototypeOf(object) as object;
 }
 
-/** True the first time it is asked about a prototype. */
-function isNew(prototype: object): boolean {
-  if (seen.get(prototype) !== undefined) return false;
-  seen.set(prototype, true);
-  return true;
+/** Makes a function that is true the first time it is asked about a prototype. */
+function firstTime(): (prototype: object) => boolean {
+  const seen = createStamp<true>();
+  return (prototype) => {
+    if (seen.get(prototype) !== undefined) return false;
+    seen.set(prototype, true);
+    return true;
+  };
 }
 
-const seen = createStamp<true>();
+const isNew = firstTime();
+const isNewCancel = firstTime();
 
 /** A stream under way. */
 interface Exchange {
@@ -81,11 +82,17 @@ interface Exchange {
   readonly context: TraceContext;
   readonly done: Done;
   error: unknown;
+  /** The application closed the stream. */
+  cancelled: boolean;
 }
 
 const exchangeOf = createStamp<Exchange>();
 
-function patchStream(prototype: object, tracing: Tracing, onEvent: (exchange: Exchange, stream: object, event: unknown, arg: unknown) => void): void {
+function patchStream(
+  prototype: object,
+  tracing: Tracing,
+  onEvent: (exchange: Exchange, stream: object, event: unknown, arg: unknown) => void,
+): void {
   if (!isNew(prototype)) return;
   tracing.replace(prototype, 'emit', (original) => {
     const emit: Emit = function (event, ...rest) {
@@ -114,19 +121,24 @@ function patchServer(prototype: object, operation: Operation, tracing: Tracing):
   });
 }
 
-function beginStream(server: object, [stream, headers]: unknown[], operation: Operation, tracing: Tracing): TraceContext | undefined {
+function beginStream(
+  server: object,
+  [stream, headers]: unknown[],
+  operation: Operation,
+  tracing: Tracing,
+): TraceContext | undefined {
   const target = stream as ServerHttp2Stream;
   if (exchangeOf.get(target) !== undefined) return undefined;
   patchStream(prototypeOf(target), tracing, onServerEvent);
   const fields = headers as Headers;
   if (isIgnored(firstValue(fields[':path']), tracing.config.http.serverIgnorePaths)) {
     const context = tracing.extract((name) => fields[name]).suppress();
-    exchangeOf.set(target, { context, done: () => {}, error: undefined });
+    exchangeOf.set(target, { context, done: () => {}, error: undefined, cancelled: false });
     return context;
   }
   const begun = tracing.begin(operation, { self: server, args: [target, fields] });
   if (begun === undefined) return undefined;
-  exchangeOf.set(target, { context: begun.context, done: begun.done, error: undefined });
+  exchangeOf.set(target, { context: begun.context, done: begun.done, error: undefined, cancelled: false });
   return begun.context;
 }
 
@@ -134,8 +146,11 @@ function onServerEvent(exchange: Exchange, stream: object, event: unknown, arg: 
   if (event === 'error') exchange.error = arg;
   if (event !== 'close') return;
   const { aborted, rstCode, writableFinished } = stream as ServerHttp2Stream;
-  const cut = !writableFinished && (aborted || rstCode !== 0);
-  const error = cut ? { code: 'ERR_HTTP2_STREAM_ERROR', message: `the stream was closed with code ${rstCode}` } : undefined;
+  // Node ends the writable side of a stream that is reset, which then counts as finished: `aborted` tells.
+  const cut = aborted || (rstCode !== 0 && !writableFinished);
+  const error = cut
+    ? { code: 'ERR_HTTP2_STREAM_ERROR', message: `the stream was closed with code ${rstCode}` }
+    : undefined;
   exchange.done(exchange.error ?? error, stream);
 }
 
@@ -146,7 +161,7 @@ function serverOperation(tracing: Tracing): Operation<object, [ServerHttp2Stream
     name: ({ args: [, headers] }) => spanName(firstValue(headers[':method']) ?? '', http.knownMethods),
     parent: ({ args: [, headers] }) => tracing.extract((name) => headers[name]),
     attributes: ({ args: [stream, headers] }) => {
-      const socket = stream.session?.socket;
+      const socket = socketOf(stream.session);
       const attributes = serverAttributes(
         {
           method: firstValue(headers[':method']) ?? '',
@@ -179,6 +194,11 @@ function endServerSpan(span: Span, error: unknown, stream: ServerHttp2Stream | u
   span.adopt(attributes);
 }
 
+/** A destroyed session has a socket that throws when it is looked at. */
+function socketOf(session: Http2Session | undefined): Socket | undefined {
+  return session === undefined || session.destroyed ? undefined : (session.socket as Socket | undefined);
+}
+
 // Client.
 
 /** Where a session goes. */
@@ -193,7 +213,10 @@ function originIn(authority: unknown): Origin {
   if (typeof authority === 'object' && authority !== null && !(authority instanceof URL)) {
     const { protocol, host, hostname, port } = authority as Record<string, unknown>;
     const name = String(hostname ?? host ?? 'localhost');
-    return { scheme: String(protocol ?? 'https:').replace(':', ''), authority: port === undefined ? name : `${name}:${port}` };
+    return {
+      scheme: String(protocol ?? 'https:').replace(':', ''),
+      authority: port === undefined ? name : `${name}:${port}`,
+    };
   }
   const url = new URL(String(authority));
   return { scheme: url.protocol.slice(0, -1), authority: url.host };
@@ -225,17 +248,28 @@ function clientOperation(tracing: Tracing): Operation<ClientHttp2Session, [unkno
     },
     inject: (call, write) => {
       const [headers] = call.args;
+      // Not headers: Node is about to say so, and must find what the application gave.
+      if (headers !== undefined && (typeof headers !== 'object' || headers === null)) return;
+      // A traceparent of the application's own is not to be joined by a tracestate of ours.
+      const traced = field(headers, 'traceparent') !== undefined;
       const added: Record<string, string> = {};
       write((name, value) => {
-        if (field(headers, name) === undefined) added[name] = value;
+        if (field(headers, name) === undefined && !(traced && name === 'tracestate')) added[name] = value;
       });
       call.args[0] = Array.isArray(headers)
         ? [...headers, ...Object.entries(added).flat()]
         : { ...(headers as object | undefined), ...added };
     },
     settle: ({ self }, stream, done) => {
-      patchStream(prototypeOf(stream), tracing, onClientEvent);
-      exchangeOf.set(stream, { context: tracing.active(), done: (error, value) => done(error, value && { session: self, headers: value }), error: undefined });
+      const prototype = prototypeOf(stream);
+      patchStream(prototype, tracing, onClientEvent);
+      patchCancel(prototype, tracing);
+      exchangeOf.set(stream, {
+        context: tracing.active(),
+        done: (error, value) => done(error, value && { session: self, headers: value }),
+        error: undefined,
+        cancelled: false,
+      });
     },
     end: (span, { value }) => endSpan(span, value as Answer | undefined, tracing),
   };
@@ -249,12 +283,13 @@ interface Answer {
 
 function endSpan(span: Span, answer: Answer | undefined, tracing: Tracing): void {
   if (answer === undefined) return;
-  const { session, headers } = answer;
+  const { headers } = answer;
+  const socket = socketOf(answer.session);
   endClientSpan(span, {
     status: Number(headers[':status']) || undefined,
     version: VERSION,
-    peerAddress: session.socket?.remoteAddress,
-    peerPort: session.socket?.remotePort,
+    peerAddress: socket?.remoteAddress,
+    peerPort: socket?.remotePort,
   });
   const captured: Attributes = {};
   captureHeaders(captured, HTTP_RESPONSE_HEADER, tracing.config.http.clientResponseHeaders, (name) => headers[name]);
@@ -264,7 +299,8 @@ function endSpan(span: Span, answer: Answer | undefined, tracing: Tracing): void
 /** Header names are lower case on the wire, but applications may write them otherwise. */
 function field(headers: unknown, name: string): unknown {
   if (Array.isArray(headers)) {
-    for (let i = 0; i + 1 < headers.length; i += 2) if (String(headers[i]).toLowerCase() === name) return headers[i + 1];
+    for (let i = 0; i + 1 < headers.length; i += 2)
+      if (String(headers[i]).toLowerCase() === name) return headers[i + 1];
     return undefined;
   }
   if (typeof headers !== 'object' || headers === null) return undefined;
@@ -276,21 +312,59 @@ function field(headers: unknown, name: string): unknown {
   return undefined;
 }
 
+/**
+ * Notes that the application closes a stream. Node calls the same two methods when a reset came in, with the stream
+ * closed already, and when the connection was lost.
+ */
+function patchCancel(prototype: object, tracing: Tracing): void {
+  if (!isNewCancel(prototype)) return;
+  for (const method of ['close', 'destroy']) {
+    tracing.replace(
+      prototype,
+      method,
+      (original) =>
+        ({
+          // A method, as the original is: it has no prototype.
+          cancel(this: ClientHttp2Stream, ...args: unknown[]): unknown {
+            const exchange = exchangeOf.get(this);
+            if (exchange !== undefined) {
+              tracing.guard(() => {
+                if (!this.closed && socketOf(this.session)?.destroyed === false) exchange.cancelled = true;
+              });
+            }
+            return Reflect.apply(original, this, args);
+          },
+        }).cancel,
+    );
+  }
+}
+
+const TIMEOUT = { name: 'TimeoutError', message: 'the request timed out' };
+
 function onClientEvent(exchange: Exchange, stream: object, event: unknown, arg: unknown): void {
   switch (event) {
     case 'response':
       exchange.done(undefined, arg);
       break;
     case 'timeout':
-      exchange.error ??= { name: 'TimeoutError', message: 'the request timed out' };
+      exchange.error ??= TIMEOUT;
       break;
     case 'error':
-      if ((arg as { name?: unknown } | undefined)?.name === 'AbortError') exchange.done();
-      else exchange.done(exchange.error ?? arg);
+      exchange.done(failureOf(exchange, arg));
       break;
-    case 'close':
-      // Closed without an answer and without an error: the application cancelled, unless it did so after a time-out.
-      exchange.done((stream as ClientHttp2Stream).rstCode === 0 ? undefined : exchange.error);
+    case 'close': {
+      const { rstCode } = stream as ClientHttp2Stream;
+      const reset = { code: 'ERR_HTTP2_STREAM_ERROR', message: `the stream was closed with code ${rstCode}` };
+      exchange.done(exchange.cancelled ? exchange.error : (exchange.error ?? reset));
       break;
+    }
   }
+}
+
+/** What the span fails with: nothing when the application cancelled on purpose, which a timeout is not. */
+function failureOf(exchange: Exchange, error: unknown): unknown {
+  const { name, code, cause } = error as { name?: unknown; code?: unknown; cause?: { name?: unknown } };
+  if (name === 'AbortError') return cause?.name === 'TimeoutError' ? cause : exchange.error;
+  // Says only that the session was lost; why is in its cause.
+  return exchange.error ?? (code === 'ERR_HTTP2_STREAM_CANCEL' ? (cause ?? error) : error);
 }

@@ -1,14 +1,15 @@
 /**
  * Global `fetch` and the `undici` package (5.12 to 8), through the diagnostics channels that both publish on. Nothing
- * is replaced, so `fetch` and its arguments stay exactly what they were, in bundled applications too.
+ * that applications call is replaced, so `fetch` and its arguments stay exactly what they were, in bundled applications
+ * too. The first request of each copy leads to its internal Request class, whose events are given the caller's context:
+ * they arrive in that of whoever opened the pooled connection, where a redirect or a retry would go on in a foreign trace.
  *
  * One span per request on the wire: every hop of a redirect and every retry has its own. A span starts when the request
  * is created, so time in the queue counts, and ends when the response headers were read, since the application may
- * leave the body unread. Two requests never publish an answer: CONNECT, which ProxyAgent makes for its tunnels and
- * which gets no span, and upgrades, whose span ends when the request was sent.
+ * leave the body unread. CONNECT, which ProxyAgent makes for its tunnels, gets no span.
  */
 import type { Attributes } from '@opentelemetry/api';
-import type { Done, Instrumentation, Operation, Span, Tracing } from '../src/hook/instrumentation';
+import type { Done, Instrumentation, Operation, Span, TraceContext, Tracing } from '../src/hook/instrumentation';
 import { createStamp } from '../src/hook/stamp';
 import { clientAttributes, endClientSpan } from '../src/http/client-attributes';
 import { captureHeaders, rawHeader } from '../src/http/headers';
@@ -22,7 +23,6 @@ interface Request {
   readonly method: string;
   readonly origin: string | URL;
   readonly path: string;
-  readonly upgrade?: unknown;
   /** Header lines up to 5.x and early 6.x, then a flat list of names and values. */
   readonly headers: string | readonly unknown[];
   addHeader(name: string, value: string): unknown;
@@ -37,6 +37,8 @@ interface Response {
 /** A request under way. */
 interface Attempt {
   readonly done: Done;
+  /** A connection took it. */
+  sent: boolean;
   peerAddress: string | undefined;
   peerPort: number | undefined;
   version: string | undefined;
@@ -44,10 +46,24 @@ interface Attempt {
 
 interface Answer {
   readonly attempt: Attempt;
-  readonly response: Response;
+  /** `undefined` when there was none. */
+  readonly response: Response | undefined;
 }
 
 const attemptOf = createStamp<Attempt>();
+
+/** The context that a request was made in. */
+const callerOf = createStamp<TraceContext>();
+
+/** Prototypes of Request that were patched: one per copy of undici. */
+const patched = createStamp<true>();
+
+/** Through these a Request hands events on: names up to 7.x, then those of 8.x. */
+const EVENTS = [
+  ...['onBodySent', 'onRequestSent', 'onConnect', 'onHeaders', 'onData', 'onUpgrade', 'onComplete', 'onError'],
+  ...['onRequestStart', 'onResponseStarted', 'onResponseStart', 'onResponseData', 'onResponseEnd', 'onResponseError'],
+  'onRequestUpgrade',
+];
 
 export default {
   name: 'undici',
@@ -55,33 +71,73 @@ export default {
     const operation = requestOperation(tracing);
 
     tracing.on('undici:request:create', ({ request }: { request: Request }) => {
+      const prototype = Object.getPrototypeOf(request) as object;
+      if (patched.get(prototype) === undefined) {
+        patched.set(prototype, true);
+        patchRequest(prototype, tracing);
+      }
+      callerOf.set(request, tracing.active());
       if (request.method === 'CONNECT') return;
       const begun = tracing.begin(operation, { self: undefined, args: [request] });
       if (begun?.span === undefined) return;
-      attemptOf.set(request, { done: begun.done, peerAddress: undefined, peerPort: undefined, version: undefined });
+      attemptOf.set(request, {
+        done: begun.done,
+        sent: false,
+        peerAddress: undefined,
+        peerPort: undefined,
+        version: undefined,
+      });
     });
 
     tracing.on('undici:client:sendHeaders', ({ request, socket }: { request: Request; socket: Socket | undefined }) => {
       const attempt = attemptOf.get(request);
       if (attempt === undefined) return;
+      attempt.sent = true;
       attempt.peerAddress = socket?.remoteAddress;
       attempt.peerPort = socket?.remotePort;
       attempt.version = socket?.alpnProtocol === 'h2' ? '2' : '1.1';
-      if (request.upgrade) end(request, attempt);
     });
 
     tracing.on('undici:request:headers', ({ request, response }: { request: Request; response: Response }) => {
       const attempt = attemptOf.get(request);
       // 1xx: the answer is still to come.
-      if (attempt !== undefined && response.statusCode >= 200) end(request, attempt, undefined, { attempt, response });
+      if (attempt !== undefined && response.statusCode >= 200) end(request, attempt, undefined, response);
     });
 
     tracing.on('undici:request:error', ({ request, error }: { request: Request; error: unknown }) => {
       const attempt = attemptOf.get(request);
-      if (attempt !== undefined) end(request, attempt, isCancellation(error) ? undefined : error);
+      if (attempt === undefined) return;
+      end(request, attempt, isCancellation(error, attempt.sent) ? undefined : error);
     });
   },
 } satisfies Instrumentation;
+
+function patchRequest(prototype: object, tracing: Tracing): void {
+  for (const event of EVENTS) {
+    if (!Object.hasOwn(prototype, event)) continue;
+    const upgrade = event === 'onUpgrade' || event === 'onRequestUpgrade';
+    tracing.replace(
+      prototype,
+      event,
+      (original) =>
+        function (this: Request, ...args: unknown[]): unknown {
+          // Most versions publish nothing about an upgrade that succeeded.
+          if (upgrade) tracing.guard(() => endUpgrade(this, args));
+          const caller = callerOf.get(this);
+          return caller === undefined ? Reflect.apply(original, this, args) : tracing.run(caller, original, this, args);
+        },
+    );
+  }
+}
+
+function endUpgrade(request: Request, [statusCode, headers]: unknown[]): void {
+  const attempt = attemptOf.get(request);
+  if (attempt === undefined) return;
+  end(request, attempt, undefined, {
+    statusCode: statusCode as number,
+    headers: Array.isArray(headers) ? (headers as Response['headers']) : [],
+  });
+}
 
 interface Socket {
   readonly remoteAddress?: string;
@@ -89,9 +145,9 @@ interface Socket {
   readonly alpnProtocol?: string | false;
 }
 
-function end(request: Request, attempt: Attempt, error?: unknown, answer?: Answer): void {
+function end(request: Request, attempt: Attempt, error?: unknown, response?: Response): void {
   attemptOf.set(request, undefined);
-  attempt.done(error, answer);
+  attempt.done(error, { attempt, response } satisfies Answer);
 }
 
 function requestOperation(tracing: Tracing): Operation<undefined, [Request]> {
@@ -101,27 +157,28 @@ function requestOperation(tracing: Tracing): Operation<undefined, [Request]> {
     name: ({ args: [request] }) => spanName(request.method, http.knownMethods),
     attributes: ({ args: [request] }) => {
       const attributes = clientAttributes(targetOf(request), http);
-      captureHeaders(attributes, HTTP_REQUEST_HEADER, http.clientRequestHeaders, (name) => requestHeader(request, name));
+      captureHeaders(attributes, HTTP_REQUEST_HEADER, http.clientRequestHeaders, (name) =>
+        requestHeader(request, name),
+      );
       return attributes;
     },
     inject: ({ args: [request] }, write) =>
       write((name, value) => {
         if (requestHeader(request, name) === undefined) request.addHeader(name, value);
       }),
-    end: (span, { value }) => endSpan(span, value as Answer | undefined, http.clientResponseHeaders),
+    end: (span, { value }) => endSpan(span, value as Answer, http.clientResponseHeaders),
   };
 }
 
-function endSpan(span: Span, answer: Answer | undefined, responseHeaders: readonly string[]): void {
-  if (answer === undefined) return;
-  const { attempt, response } = answer;
+function endSpan(span: Span, { attempt, response }: Answer, responseHeaders: readonly string[]): void {
   endClientSpan(span, {
-    status: response.statusCode,
-    version: attempt.version,
+    status: response?.statusCode,
+    // Without an answer nobody knows whether the other side speaks it.
+    version: response === undefined ? undefined : attempt.version,
     peerAddress: attempt.peerAddress,
     peerPort: attempt.peerPort,
   });
-  if (responseHeaders.length === 0) return;
+  if (response === undefined || responseHeaders.length === 0) return;
   const list = response.headers.map((item) => (typeof item === 'string' ? item : Buffer.from(item).toString('latin1')));
   const attributes: Attributes = {};
   captureHeaders(attributes, HTTP_RESPONSE_HEADER, responseHeaders, (name) => rawHeader(list, name));
@@ -158,9 +215,18 @@ function requestHeader(request: Request, name: string): string | string[] | unde
   return undefined;
 }
 
-/** The application gave the request up on purpose. `AbortSignal.timeout` gives a TimeoutError, which is a failure. */
-function isCancellation(error: unknown): boolean {
+/** How codes of undici, its parser, Node and the operating system begin; OpenSSL's have no common form. */
+const FAILURE_CODE = /^(UND_ERR_|HPE_|ERR_|E[A-Z])/;
+
+/**
+ * The application gave the request up on purpose. Any reason it passed to `abort` arrives as the error, as it is; but
+ * what fails by itself always has a code. Before a connection is there, that can be any of OpenSSL's.
+ * `AbortSignal.timeout` gives a TimeoutError, which is a failure.
+ */
+function isCancellation(error: unknown, sent: boolean): boolean {
   if (typeof error !== 'object' || error === null) return true;
   const { name, code } = error as { name?: unknown; code?: unknown };
-  return name === 'AbortError' || code === 'UND_ERR_ABORTED' || code === 'ABORT_ERR';
+  if (name === 'AbortError' || code === 'UND_ERR_ABORTED' || code === 'ABORT_ERR') return true;
+  if (name === 'TimeoutError') return false;
+  return typeof code !== 'string' || (sent && !FAILURE_CODE.test(code));
 }

@@ -101,7 +101,13 @@ await Promise.all([
   build({
     ...shared,
     target: 'node18.19',
-    entryPoints: { export: 'src/export/load.ts' },
+    entryPoints: {
+      export: 'src/export/load.ts',
+      tracing: 'src/hook/tracing.ts',
+      user: 'src/hook/user.ts',
+      'foreign-loaders': 'src/hook/foreign-loaders.ts',
+    },
+    external: ['import-in-the-middle'],
     outdir: join(out, 'lazy'),
     plugins: [withAgent],
   }),

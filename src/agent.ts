@@ -5,11 +5,8 @@ import * as exit from './exit';
 import { DeferredProcessor } from './export/deferred';
 import type { ProcessorStats } from './export/processor';
 import { Channels } from './hook/channels';
-import { esModulePackages, hookEsModules } from './hook/esm';
 import { type Hooks, installHooks } from './hook/load';
 import { type Definition, type InstrumentationStatus, Registry, unknownNames } from './hook/registry';
-import { InstrumentationTracing } from './hook/tracing';
-import { loadUserInstrumentations } from './hook/user-instrumentations';
 import * as logging from './log';
 import { isLogged, log, setLogLevel } from './log';
 import { createPropagator } from './propagation/composite';
@@ -61,21 +58,19 @@ export function start(): Promise<void> | undefined {
   });
 
   const channels = new Channels();
-  const registry = new Registry(
-    config,
-    (name, guard) =>
-      new InstrumentationTracing({
-        config,
-        guard,
-        propagator,
-        tracer: provider.getTracer(`hookline/${name}`, HOOKLINE_VERSION, { schemaUrl: SCHEMA_URL }),
-        subscribe: (channel, listener) => channels.on(channel, listener),
-      }),
-  );
+  const registry = new Registry(config, (name, guard) => {
+    const { InstrumentationTracing } = require('./lazy/tracing.js') as typeof import('./hook/tracing');
+    return new InstrumentationTracing({
+      config,
+      guard,
+      propagator,
+      tracer: provider.getTracer(`hookline/${name}`, HOOKLINE_VERSION, { schemaUrl: SCHEMA_URL }),
+      subscribe: (channel, listener) => channels.on(channel, listener),
+    });
+  });
 
   registry.add(definitions);
   registry.add([apiDefinition]);
-  const user = loadUserInstrumentations(config.instrumentations.userModules);
   const hooks = installHooks(registry);
   for (const definition of registry.enabled) {
     for (const name of definition.channels ?? []) channels.onFirst(name, () => void registry.load(definition));
@@ -95,21 +90,35 @@ export function start(): Promise<void> | undefined {
     for (const problem of unknownNames(registry.all, config.instrumentations)) log.warn(problem);
     if (isLogged('info')) log.info(startLine(config, registry.enabled, resource.attributes['service.name']));
   };
-  take(user.definitions, registry, hooks);
-  if (user.pending === undefined) {
+  const { userModules } = config.instrumentations;
+  const pending = userModules.length === 0 ? undefined : addUserInstrumentations(userModules, registry, hooks);
+  if (pending === undefined) {
     announce();
     return undefined;
   }
-  return user.pending.then((definitions) => take(definitions, registry, hooks)).finally(announce);
+  return pending.finally(announce);
 }
 
-/** The operator's own, which are in memory already: they subscribe at once, and bring their modules to the hooks. */
-function take(definitions: readonly Definition[], registry: Registry, hooks: Hooks): void {
-  const enabled = registry.add(definitions);
-  hooks.refresh();
-  for (const definition of enabled) registry.load(definition);
-  const esModules = esModulePackages(enabled.flatMap(({ modules }) => modules ?? []));
-  if (esModules.length > 0) hookEsModules(registry, esModules);
+/**
+ * The operator's own: their code is what says which modules they patch, so they are read at start and subscribe at once.
+ * Returns a promise when some of them are ES modules.
+ */
+function addUserInstrumentations(
+  specifiers: readonly string[],
+  registry: Registry,
+  hooks: Hooks,
+): Promise<void> | undefined {
+  const user = require('./lazy/user.js') as typeof import('./hook/user');
+  const take = (definitions: readonly Definition[]): void => {
+    const enabled = registry.add(definitions);
+    hooks.refresh();
+    for (const definition of enabled) registry.load(definition);
+    const esModules = user.esModulePackages(enabled.flatMap(({ modules }) => modules ?? []));
+    if (esModules.length > 0) user.hookEsModules(registry, esModules);
+  };
+  const { definitions, pending } = user.loadUserInstrumentations(specifiers);
+  take(definitions);
+  return pending?.then(take);
 }
 
 /**

@@ -6,6 +6,9 @@
 /** The oldest supported release of the oldest supported line. */
 const OLDEST: readonly [number, number] = [18, 19];
 
+/** Their entry scripts lie in a `bin` or `dist` folder, with `-cli` or an extension behind the name. */
+const PACKAGE_MANAGERS = ['npm', 'npx', 'yarn', 'yarnpkg', 'pnpm', 'pnpx', 'corepack'];
+
 const KEY = Symbol.for('hookline');
 const host = globalThis as unknown as Record<symbol, unknown>;
 
@@ -44,10 +47,10 @@ function isHookThread(): boolean {
 /** NODE_OPTIONS reaches npm, npx, yarn, pnpm and corepack too, which start the service but are not it. */
 function isPackageManager(script: string | undefined): boolean {
   if (typeof script !== 'string') return false;
-  const name = script.replace(/\\/g, '/').split('/').slice(-2).join('/');
-  return /^(bin\/(npm|npx|yarn|yarnpkg|pnpm|pnpx|corepack)(-cli)?(\.c?js)?|dist\/(corepack|pnpm|npm|yarn|yarnpkg|npx)\.c?js)$/.test(
-    name,
-  );
+  const parts = script.replace(/\\/g, '/').split('/');
+  const name = (parts[parts.length - 1] as string).replace(/(-cli)?(\.c?js)?$/, '');
+  const folder = parts[parts.length - 2];
+  return (folder === 'bin' || folder === 'dist') && PACKAGE_MANAGERS.indexOf(name) >= 0;
 }
 
 /** A promise when the application has to wait for the agent, else `undefined`. */

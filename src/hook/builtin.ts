@@ -1,4 +1,4 @@
-import Module from 'node:module';
+import { createRequire, syncBuiltinESMExports } from 'node:module';
 
 /**
  * Tells when Node loads a built-in module, however the application reached it.
@@ -15,24 +15,27 @@ import Module from 'node:module';
 export function watchBuiltins(
   wanted: (name: string) => boolean,
   onLoaded: (name: string, exports: unknown) => void,
+  onModuleHooks: () => void = () => {},
 ): BuiltinWatch {
   const pending: string[] = [];
-  const load = Module.createRequire(__filename);
+  let load: NodeJS.Require | undefined;
 
   const drain = (): void => {
     if (pending.length === 0) return;
     let changed = false;
     for (let name = pending.shift(); name !== undefined; name = pending.shift()) {
       changed = true;
+      if (load === undefined) load = createRequire(__filename);
       onLoaded(name, load(`node:${name}`));
     }
     // Named and namespace imports are copies of the exports object; this brings them up to date.
-    if (changed) Module.syncBuiltinESMExports();
+    if (changed) syncBuiltinESMExports();
   };
 
   const seen = (entry: unknown): void => {
     if (typeof entry !== 'string' || !entry.startsWith(PREFIX)) return;
     const name = entry.slice(PREFIX.length);
+    if (name === HOOKS) queueMicrotask(onModuleHooks);
     if (!wanted(name)) return;
     pending.push(name);
     queueMicrotask(drain);
@@ -58,20 +61,23 @@ export interface BuiltinWatch {
 
 const PREFIX = 'NativeModule ';
 
+/** Loaded on the application's thread with the first asynchronous module hook: `--loader` or `module.register`. */
+const HOOKS = 'internal/modules/esm/hooks';
+
 function watchAppends(list: unknown[], seen: (entry: unknown) => void): void {
   const prototype = Object.create(Object.getPrototypeOf(list)) as object;
-  const await_ = (index: number): void => {
+  const arm = (index: number): void => {
     Object.defineProperty(prototype, index, {
       configurable: true,
       get: () => undefined,
       set(this: unknown[], value: unknown) {
         delete (prototype as Record<number, unknown>)[index];
         Object.defineProperty(this, index, { value, writable: true, enumerable: true, configurable: true });
-        await_(index + 1);
+        arm(index + 1);
         seen(value);
       },
     });
   };
-  await_(list.length);
+  arm(list.length);
   Object.setPrototypeOf(list, prototype);
 }

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
-import Module from 'node:module';
+import { Module } from 'node:module';
 import { dirname, join, sep } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { pathToFileURL } from 'node:url';
 import type { Namespace } from 'import-in-the-middle';
 import type { Registry } from './registry';
 import { supportsSyncHooks } from './sync-hooks';
@@ -71,12 +71,3 @@ export function hookEsModules(registry: Registry, names: readonly string[]): voi
 }
 
 type SyncHooks = typeof import('import-in-the-middle/register-hooks.mjs');
-
-/** Path of a `file:` URL; `undefined` for any other. */
-export function pathOf(url: string): string | undefined {
-  try {
-    return url.startsWith('file:') ? fileURLToPath(url) : undefined;
-  } catch {
-    return undefined;
-  }
-}

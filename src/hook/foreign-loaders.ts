@@ -1,10 +1,10 @@
-import Module from 'node:module';
+import { Module, syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { describeError, log } from '../log';
-import { pathOf } from './esm';
-import { locate, type Registry } from './registry';
-import { type AnyFunction, disguise } from './replace';
+import { type AnyFunction, disguise } from './disguise';
+import { locate } from './locate';
+import type { Registry } from './registry';
 import { supportsSyncHooks } from './sync-hooks';
 
 interface LoadResult {
@@ -24,8 +24,8 @@ const HIT = Symbol.for('hookline.hit');
 
 /**
  * Closes the one gap of the compile step: a customisation hook of the application's (`--loader`, `module.register`) that
- * returns the source of a CommonJS file makes Node evaluate that file without `_compile`. Nothing is installed until there
- * is such a hook.
+ * returns the source of a CommonJS file makes Node evaluate that file without `_compile`. To be called when there is such a
+ * hook; until then nothing is installed.
  *
  * Where synchronous hooks accept what theirs return (22.22.3, 24.11.1, 25.1 and later), one that runs after all others
  * appends a call to target files. Before that, an asynchronous one behind theirs takes the source away again, and Node
@@ -33,23 +33,18 @@ const HIT = Symbol.for('hookline.hit');
  */
 export function coverForeignLoaders(registry: Registry): { refresh(): void } {
   const host = Module as unknown as ModuleApi;
+  if (supportsSyncHooks()) {
+    appendHits(host, registry);
+    return { refresh() {} };
+  }
   const original = host.register;
   if (original === undefined) return { refresh() {} };
-  const synchronous = supportsSyncHooks();
-  let covered = false;
 
+  // Hooks run last registered first, and ours has to see what theirs return: behind each of them.
   const cover = (): void => {
-    if (synchronous && covered) return;
-    covered = true;
-    if (synchronous) {
-      appendHits(host, registry);
-      return;
-    }
-    // Hooks run last registered first, and ours has to see what theirs return: behind each of them.
-    const url = pathToFileURL(join(__dirname, 'lazy', 'drop-source.mjs')).href;
+    const url = pathToFileURL(join(__dirname, 'drop-source.mjs')).href;
     Reflect.apply(original, Module, [url, { data: { names: registry.packages } }]);
   };
-
   host.register = disguise(function (this: unknown, ...args: unknown[]): unknown {
     const result = Reflect.apply(original, this, args);
     try {
@@ -60,23 +55,10 @@ export function coverForeignLoaders(registry: Registry): { refresh(): void } {
     }
     return result;
   }, original);
-  Module.syncBuiltinESMExports();
-
-  if (hasForeignLoader()) cover();
-  return {
-    /** Takes up targets that came later. */
-    refresh() {
-      if (covered) cover();
-    },
-  };
-}
-
-/** Whether a hook is there already: put in by flag, or registered by an earlier preload, which starts Node's hook thread. */
-function hasForeignLoader(): boolean {
-  const { moduleLoadList } = process as unknown as { moduleLoadList?: unknown };
-  if (Array.isArray(moduleLoadList) && moduleLoadList.includes('NativeModule internal/modules/esm/hooks')) return true;
-  const flags = [...process.execArgv, ...(process.env['NODE_OPTIONS'] ?? '').split(' ')];
-  return flags.some((flag) => /^--(experimental-)?loader(=|$)/.test(flag));
+  syncBuiltinESMExports();
+  cover();
+  // Targets that came later.
+  return { refresh: cover };
 }
 
 function isImportInTheMiddle(specifier: unknown): boolean {
@@ -106,4 +88,13 @@ function appendHits(host: ModuleApi, registry: Registry): void {
 
 function sourceText(source: unknown): string {
   return typeof source === 'string' ? source : Buffer.from(source as Uint8Array).toString('utf8');
+}
+
+/** Path of a `file:` URL; `undefined` for any other. */
+function pathOf(url: string): string | undefined {
+  try {
+    return url.startsWith('file:') ? fileURLToPath(url) : undefined;
+  } catch {
+    return undefined;
+  }
 }

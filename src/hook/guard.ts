@@ -23,7 +23,9 @@ export class Guard {
     log.debug(`${this.name}: ${text}`);
     if (this.failures < MAX_FAILURES || this.off) return;
     this.off = true;
-    log.error(`${this.name} instrumentation switched off after ${MAX_FAILURES} internal errors; the first: ${this.firstError}`);
+    log.error(
+      `${this.name} instrumentation switched off after ${MAX_FAILURES} internal errors; the first: ${this.firstError}`,
+    );
   }
 
   run<Result>(fn: () => Result): Result | undefined {

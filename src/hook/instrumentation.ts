@@ -113,7 +113,7 @@ export interface Tracing {
   on(channel: string, listener: (message: any) => void): void;
   /** Starts the same operation where no function is replaced; `undefined`: no span and nothing to run in. */
   begin(operation: Operation, call: Call, startMs?: number): Begun | undefined;
-  /** The context that propagation fields carry, over the active one. */
+  /** The context that propagation fields carry; never that of the code that is running. */
   extract(get: FieldGetter): TraceContext;
   /** Writes the propagation fields of a context. */
   inject(context: TraceContext, set: FieldSetter): void;

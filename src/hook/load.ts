@@ -1,10 +1,11 @@
-import Module from 'node:module';
+import { Module } from 'node:module';
 import { types } from 'node:util';
-import { log } from '../log';
+import { describeError, log } from '../log';
 import { watchBuiltins } from './builtin';
-import { coverForeignLoaders } from './foreign-loaders';
-import { locate, type Registry } from './registry';
-import { type AnyFunction, disguise } from './replace';
+import { type AnyFunction, disguise } from './disguise';
+import type { coverForeignLoaders } from './foreign-loaders';
+import { locate } from './locate';
+import type { Registry } from './registry';
 
 interface ModulePrototype {
   require: AnyFunction;
@@ -23,20 +24,30 @@ interface ModulePrototype {
  * - ES module packages: src/hook/esm.ts. Files that foreign loaders evaluate: src/hook/foreign-loaders.ts.
  */
 export function installHooks(registry: Registry): Hooks {
+  let packages: ReadonlySet<string> = new Set();
+  let foreign: ReturnType<typeof coverForeignLoaders> | undefined;
+  const coverOnce = (): void => {
+    if (foreign !== undefined || packages.size === 0) return;
+    const loaders = require('./lazy/foreign-loaders.js') as typeof import('./foreign-loaders');
+    foreign = loaders.coverForeignLoaders(registry);
+  };
   const watch = watchBuiltins(
     (name) => registry.has(name),
     (name, exports) => {
       registry.onLoad({ module: name, file: undefined, folder: undefined }, exports);
     },
+    coverOnce,
   );
-  let packages: ReadonlySet<string> = new Set();
   let throughRitm: AnyFunction | undefined;
 
   const prototype = Module.prototype as unknown as ModulePrototype;
   const original = prototype.require;
   prototype.require = disguise(function (this: unknown, id: unknown): unknown {
     let through = original;
-    if (packages.has(id as string)) through = throughRitm ??= requireThroughRitm(registry, packages, original);
+    if (packages.has(id as string)) {
+      if (throughRitm === undefined) throughRitm = tryRitm(registry, packages, original);
+      through = throughRitm;
+    }
     const exports = Reflect.apply(through, this, arguments);
     watch.drain();
     return exports;
@@ -52,16 +63,13 @@ export function installHooks(registry: Registry): Hooks {
     }, getBuiltinModule);
   }
 
-  let foreign: ReturnType<typeof coverForeignLoaders> | undefined;
   const refresh = (): void => {
+    const isFirst = packages.size === 0;
     packages = new Set(registry.packages);
     if (packages.size === 0) return;
-    if (foreign === undefined) {
-      hookCompile(registry);
-      foreign = coverForeignLoaders(registry);
-    } else {
-      foreign.refresh();
-    }
+    if (isFirst) hookCompile(registry);
+    if (hasLoaderFlag()) coverOnce();
+    foreign?.refresh();
     throughRitm = undefined;
     patchCached(registry);
   };
@@ -74,17 +82,32 @@ export function installHooks(registry: Registry): Hooks {
   };
 }
 
+/** Whether a hook was put in by flag. Node starts its hooks later then, where nothing of ours would see it in time. */
+function hasLoaderFlag(): boolean {
+  const flags = [...process.execArgv, ...(process.env['NODE_OPTIONS'] ?? '').split(' ')];
+  return flags.some((flag) => /^--(experimental-)?loader(=|$)/.test(flag));
+}
+
 /** Handles of the installed hooks. */
 export interface Hooks {
   /** Takes up targets that the registry learned of since, in modules already loaded too. */
   refresh(): void;
 }
 
+function tryRitm(registry: Registry, packages: ReadonlySet<string>, original: AnyFunction): AnyFunction {
+  try {
+    return requireThroughRitm(registry, packages, original);
+  } catch (error) {
+    log.warn(`packages outside of node_modules stay untraced: ${describeError(error)}`);
+    return original;
+  }
+}
+
 /** require-in-the-middle's `require`, taken off the prototype again: the caller decides what goes through it. */
 function requireThroughRitm(registry: Registry, packages: ReadonlySet<string>, original: AnyFunction): AnyFunction {
   const prototype = Module.prototype as unknown as ModulePrototype;
   const host = process as unknown as { getBuiltinModule?: AnyFunction };
-  const { require } = prototype;
+  const current = prototype.require;
   const { getBuiltinModule } = host;
   const { Hook } = require('./lazy/ritm.js') as typeof import('../lazy/ritm');
   prototype.require = original;
@@ -98,7 +121,7 @@ function requireThroughRitm(registry: Registry, packages: ReadonlySet<string>, o
         : (registry.onLoad({ module: name, file: undefined, folder }, exports) as T),
   );
   const through = prototype.require;
-  prototype.require = require;
+  prototype.require = current;
   if (getBuiltinModule !== undefined) host.getBuiltinModule = getBuiltinModule;
   return through;
 }

@@ -1,10 +1,11 @@
+import { readFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
-import { readFileSync } from 'node:fs';
 import type { Config, InstrumentationsConfig } from '../config';
 import { log } from '../log';
 import { Guard } from './guard';
 import type { Instrumentation, Target } from './instrumentation';
+import type { LoadedFile } from './locate';
 import type { InstrumentationTracing } from './tracing';
 
 /** One line of the table in instrumentations/index.ts. */
@@ -62,7 +63,8 @@ export function unknownNames(definitions: readonly Definition[], config: Instrum
   const accepted = known.slice().sort().join(', ');
   const check = (variable: string, list: readonly string[] = []): void => {
     for (const name of list) {
-      if (!known.includes(name)) problems.push(`${variable}: no instrumentation is called "${name}"; known are ${accepted}`);
+      if (!known.includes(name))
+        problems.push(`${variable}: no instrumentation is called "${name}"; known are ${accepted}`);
     }
   };
   check('OTEL_NODE_ENABLED_INSTRUMENTATIONS', config.enabled);
@@ -78,16 +80,6 @@ export function unknownNames(definitions: readonly Definition[], config: Instrum
 
 function isListed({ internal }: Definition): boolean {
   return internal !== true;
-}
-
-/** Where a loaded file belongs. */
-export interface LoadedFile {
-  /** Package or built-in name. */
-  readonly module: string;
-  /** Path inside the package with forward slashes; `undefined` for what `require(module)` returns. */
-  readonly file: string | undefined;
-  /** The package's folder; `undefined` for built-ins. */
-  readonly folder: string | undefined;
 }
 
 interface Loaded {
@@ -168,8 +160,7 @@ export class Registry {
     for (const definition of definitions) {
       const own = this.load(definition);
       if (own === undefined) continue;
-      for (const target of own.instrumentation.targets ?? []) {
-        if (target.module !== loaded.module) continue;
+      for (const target of own.guard.run(() => this.#fitting(definition, own, loaded)) ?? []) {
         current = own.guard.run(() => this.#patch(definition, own, target, loaded, current)) ?? current;
       }
     }
@@ -205,25 +196,31 @@ export class Registry {
     });
   }
 
-  #patch(definition: Definition, own: Loaded, target: Target, loaded: LoadedFile, exports: unknown): unknown {
-    const manifest = loaded.folder === undefined ? undefined : this.#manifest(loaded.folder);
-    if (target.file === undefined) {
-      if (loaded.file !== undefined && manifest?.entryFiles.has(loaded.file) !== true) return exports;
-    } else if (target.file !== loaded.file) {
-      return exports;
-    }
-
-    const label = manifest === undefined ? loaded.module : `${loaded.module}@${manifest.version}`;
-    if (target.versions !== undefined && loaded.folder !== undefined) {
-      if (manifest === undefined || !satisfies(manifest.version, target.versions)) {
-        const skipped = `${label} (supported: ${target.versions})`;
-        if (note(this.#skippedNames, definition, skipped)) {
-          log.warn(`${definition.name}: ${label} is outside the supported range ${target.versions} and stays untraced`);
-        }
-        return exports;
+  /**
+   * The targets in this file that its version suits. An instrumentation may have several for one file, each for some
+   * versions: only a version that none of them takes is worth a line.
+   */
+  #fitting(definition: Definition, own: Loaded, loaded: LoadedFile): readonly Target[] {
+    const inModule = (own.instrumentation.targets ?? []).filter(({ module }) => module === loaded.module);
+    if (inModule.length === 0 || loaded.folder === undefined) return inModule;
+    const manifest = this.#manifest(loaded.folder);
+    const isEntry = loaded.file === undefined || manifest?.entryFiles.has(loaded.file) === true;
+    const inFile = inModule.filter(({ file }) => (file === undefined ? isEntry : file === loaded.file));
+    const suited = inFile.filter(
+      ({ versions }) => versions === undefined || (manifest !== undefined && satisfies(manifest.version, versions)),
+    );
+    if (inFile.length > 0 && suited.length === 0) {
+      const range = [...new Set(inFile.map(({ versions }) => versions))].join(' || ');
+      const label = labelOf(loaded, manifest);
+      if (note(this.#skippedNames, definition, `${label} (supported: ${range})`)) {
+        const why = manifest === undefined ? 'has no readable package.json' : `is outside the supported range ${range}`;
+        log.warn(`${definition.name}: ${label} ${why} and stays untraced`);
       }
     }
+    return suited;
+  }
 
+  #patch(definition: Definition, own: Loaded, target: Target, loaded: LoadedFile, exports: unknown): unknown {
     if ((typeof exports !== 'object' && typeof exports !== 'function') || exports === null) return exports;
     let done = this.#patched.get(target);
     if (done === undefined) {
@@ -234,6 +231,7 @@ export class Registry {
     done.add(exports);
     const replaced = target.patch(exports, own.tracing);
     if (typeof replaced === 'function' || (typeof replaced === 'object' && replaced !== null)) done.add(replaced);
+    const label = labelOf(loaded, loaded.folder === undefined ? undefined : this.#manifest(loaded.folder));
     note(this.#patchedNames, definition, label);
     log.debug(`${definition.name}: patched ${label}${target.file === undefined ? '' : ` ${target.file}`}`);
     return replaced ?? exports;
@@ -253,6 +251,10 @@ export class Registry {
   }
 }
 
+function labelOf(loaded: LoadedFile, manifest: Manifest | undefined): string {
+  return manifest === undefined ? loaded.module : `${loaded.module}@${manifest.version}`;
+}
+
 function note(notes: Map<Definition, Set<string>>, definition: Definition, text: string): boolean {
   let set = notes.get(definition);
   if (set === undefined) {
@@ -269,7 +271,11 @@ export function entryFiles(manifest: Record<string, unknown>): Set<string> {
   const files = new Set<string>();
   const add = (path: string): void => {
     const file = path.replace(/^\.\//, '');
-    files.add(file).add(`${file}.js`).add(`${file}.cjs`).add(`${file.replace(/\/$/, '')}/index.js`);
+    files
+      .add(file)
+      .add(`${file}.js`)
+      .add(`${file}.cjs`)
+      .add(`${file.replace(/\/$/, '')}/index.js`);
   };
   const { main, exports } = manifest;
   if (typeof main === 'string') add(main);
@@ -299,27 +305,3 @@ function satisfies(version: string, range: string): boolean {
   semverSatisfies ??= (require('./lazy/semver.js') as typeof import('../lazy/semver')).satisfies;
   return semverSatisfies(version, range, { includePrerelease: true });
 }
-
-/** Splits the path of a file in a package: by its last `node_modules` folder, with either separator. */
-export function locate(filename: string): LoadedFile | undefined {
-  const marker = 'node_modules';
-  const at = filename.lastIndexOf(marker);
-  if (at <= 0) return undefined;
-  const separator = filename[at + marker.length];
-  if (separator !== '/' && separator !== '\\') return undefined;
-  const start = at + marker.length + 1;
-  let end = filename.indexOf(separator, start);
-  if (end < 0) return undefined;
-  if (filename[start] === '@') {
-    end = filename.indexOf(separator, end + 1);
-    if (end < 0) return undefined;
-  }
-  const name = filename.slice(start, end);
-  const file = filename.slice(end + 1);
-  return {
-    module: separator === '/' ? name : name.replace('\\', '/'),
-    file: separator === '/' ? file : file.replaceAll('\\', '/'),
-    folder: filename.slice(0, end),
-  };
-}
-

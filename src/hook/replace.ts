@@ -1,9 +1,7 @@
 import { types } from 'node:util';
 import shimmer from 'shimmer';
 import { log } from '../log';
-
-// biome-ignore lint/suspicious/noExplicitAny: any function of a library
-export type AnyFunction = (...args: any[]) => any;
+import { type AnyFunction, disguise } from './disguise';
 
 let ready = false;
 
@@ -59,24 +57,4 @@ function isReplaceable(owner: object, method: string): boolean {
     return Object.isExtensible(owner);
   }
   return false;
-}
-
-/** Makes `replacement` look like `original`. Every own key, since libraries hang symbols on functions (util.promisify.custom). */
-export function disguise(replacement: AnyFunction, original: AnyFunction): AnyFunction {
-  for (const key of Reflect.ownKeys(original)) {
-    const descriptor = Object.getOwnPropertyDescriptor(original, key);
-    const existing = Object.getOwnPropertyDescriptor(replacement, key);
-    if (descriptor === undefined) continue;
-    if (existing !== undefined && !existing.configurable) {
-      // `prototype` of an ordinary function: not configurable, but writable.
-      if (existing.writable && 'value' in descriptor) {
-        Object.defineProperty(replacement, key, { value: descriptor.value });
-      }
-      continue;
-    }
-    Object.defineProperty(replacement, key, descriptor);
-  }
-  const proto = Object.getPrototypeOf(original);
-  if (Object.getPrototypeOf(replacement) !== proto) Object.setPrototypeOf(replacement, proto);
-  return replacement;
 }

@@ -1,7 +1,7 @@
 /** Hands back the object it is given, so that a subclass can add its private field to it. */
 class Foreign {
-  // biome-ignore lint/correctness/noConstructorReturn: returning another object is the point
   constructor(object: object) {
+    // biome-ignore lint/correctness/noConstructorReturn: returning another object is the point
     return object;
   }
 }

@@ -1,11 +1,12 @@
 import type { Config } from '../config';
 import type { Propagator } from '../propagation/propagator';
-import { activeContext, applyInContext, bindFunction, type TraceContext } from '../trace/context';
+import { activeContext, applyInContext, bindFunction, ROOT_CONTEXT, type TraceContext } from '../trace/context';
 import type { Span } from '../trace/span';
 import type { Tracer } from '../trace/tracer';
+import type { AnyFunction } from './disguise';
 import type { Guard } from './guard';
 import type { Begun, Call, Done, FieldGetter, FieldSetter, Operation, Tracing } from './instrumentation';
-import { type AnyFunction, replace } from './replace';
+import { replace } from './replace';
 
 /** The API's SpanKind and status code, as numbers: the agent never loads the API package. */
 const CLIENT = 2;
@@ -48,7 +49,18 @@ export class InstrumentationTracing implements Tracing {
     const entry = isEntry(operation);
     this.replace(owner, method, (original) => {
       const tracing = this;
+      if (!Object.hasOwn(original, 'prototype')) {
+        // A method or an arrow function has no prototype, and what replaces it has to have none either.
+        return {
+          traced(this: unknown, ...args: unknown[]): unknown {
+            if (tracing.#guard.off) return Reflect.apply(original, this, args);
+            return tracing.#call(operation, entry, original, this, args);
+          },
+        }.traced;
+      }
       return function traced(this: unknown, ...args: unknown[]): unknown {
+        // Construction is no call; a class could not even be called.
+        if (new.target !== undefined) return construct(original, args, new.target, traced);
         if (tracing.#guard.off) return Reflect.apply(original, this, args);
         return tracing.#call(operation, entry, original, this, args);
       };
@@ -56,19 +68,19 @@ export class InstrumentationTracing implements Tracing {
   }
 
   bind(owner: object, method: string): void {
-    this.replace(
-      owner,
-      method,
-      (original) =>
-        function bound(this: unknown, ...args: unknown[]): unknown {
-          const context = activeContext();
-          for (let i = 0; i < args.length; i++) {
-            const arg = args[i];
-            if (typeof arg === 'function') args[i] = bindFunction(context, arg as AnyFunction);
-          }
-          return Reflect.apply(original, this, args);
-        },
-    );
+    this.replace(owner, method, (original) => {
+      if (!Object.hasOwn(original, 'prototype')) {
+        return {
+          bound(this: unknown, ...args: unknown[]): unknown {
+            return Reflect.apply(original, this, bindFunctions(args));
+          },
+        }.bound;
+      }
+      return function bound(this: unknown, ...args: unknown[]): unknown {
+        if (new.target !== undefined) return construct(original, bindFunctions(args), new.target, bound);
+        return Reflect.apply(original, this, bindFunctions(args));
+      };
+    });
   }
 
   replace(owner: object, method: string, make: (original: AnyFunction) => AnyFunction): void {
@@ -97,7 +109,8 @@ export class InstrumentationTracing implements Tracing {
   }
 
   extract(get: FieldGetter): TraceContext {
-    return this.#propagator.extract(activeContext(), get);
+    // What is active where a message arrives is the context its connection or server was opened in: another trace's.
+    return this.#propagator.extract(ROOT_CONTEXT, get);
   }
 
   inject(context: TraceContext, set: FieldSetter): void {
@@ -126,7 +139,8 @@ export class InstrumentationTracing implements Tracing {
     // Only an operation that edits its arguments, or whose callback is bound, needs a second list.
     const call: Call = { self, args: entry ? userArgs : userArgs.slice() };
     const begun = this.begin(operation, call);
-    if (begun === undefined) return Reflect.apply(original, self, operation.inject === undefined ? userArgs : call.args);
+    if (begun === undefined)
+      return Reflect.apply(original, self, operation.inject === undefined ? userArgs : call.args);
 
     const { done } = begun;
     let settled = false;
@@ -222,6 +236,21 @@ export class InstrumentationTracing implements Tracing {
 
 function ignore(): void {}
 
+/** `new` of a replaced constructor, by itself or as the base of a class. */
+function construct(original: AnyFunction, args: unknown[], target: unknown, replacement: unknown): object {
+  return Reflect.construct(original, args, target === replacement ? original : (target as AnyFunction)) as object;
+}
+
+/** Gives the functions among the arguments the context that is active now; in place. */
+function bindFunctions(args: unknown[]): unknown[] {
+  const context = activeContext();
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i];
+    if (typeof arg === 'function') args[i] = bindFunction(context, arg as AnyFunction);
+  }
+  return args;
+}
+
 /** Calls that leave the process have nothing below them here, and entering a context is what costs on Node 24 and later. */
 function isEntry(operation: Operation): boolean {
   return operation.kind !== CLIENT && operation.kind !== PRODUCER;
@@ -261,9 +290,9 @@ export function errorType(error: unknown): string {
     if (typeof code === 'string' && code !== '') return code;
     // `TypeError: fetch failed` says nothing; its cause does.
     if (typeof cause?.code === 'string' && cause.code !== '') return cause.code;
-    const { constructor } = error as { constructor?: { name?: unknown } };
+    const { constructor: made } = error as { constructor?: { name?: unknown } };
     if (typeof name === 'string' && name !== '' && name !== 'Error') return name;
-    return typeof constructor?.name === 'string' && constructor.name !== '' ? constructor.name : '_OTHER';
+    return typeof made?.name === 'string' && made.name !== '' ? made.name : '_OTHER';
   } catch {
     return '_OTHER';
   }
@@ -277,4 +306,3 @@ function messageOf(error: unknown): string | undefined {
     return undefined;
   }
 }
-

@@ -44,3 +44,9 @@ export function defaultPort(scheme: string): number | undefined {
   if (scheme === 'http') return 80;
   return scheme === 'https' ? 443 : undefined;
 }
+
+/** Length of the scheme of an absolute URL (RFC 3986, section 3.1), 0 for anything else; `://` may stand in a query too. */
+export function schemeLength(url: string): number {
+  const end = url.indexOf('://');
+  return end > 0 && /^[a-z][a-z0-9+.-]*$/i.test(url.slice(0, end)) ? end : 0;
+}

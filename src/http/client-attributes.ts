@@ -1,6 +1,5 @@
 import type { Attributes } from '@opentelemetry/api';
 import type { HttpConfig } from '../config';
-import type { Span } from '../trace/span';
 import {
   ERROR_TYPE,
   HTTP_RESPONSE_STATUS_CODE,
@@ -11,7 +10,8 @@ import {
   SERVER_PORT,
   URL_FULL,
 } from '../semconv';
-import { defaultPort, parseAuthority } from './authority';
+import type { Span } from '../trace/span';
+import { defaultPort, parseAuthority, schemeLength } from './authority';
 import { setMethod } from './method';
 import { redactTarget, redactUserInfo } from './redact';
 
@@ -35,12 +35,12 @@ export function clientAttributes(target: ClientTarget, config: HttpConfig): Attr
 
   let { scheme, authority } = target;
   let url: string;
-  const absolute = target.path.indexOf('://');
+  const absolute = schemeLength(target.path);
   if (target.method === 'CONNECT') {
     // The target is the authority to be reached; the Host header may be the proxy's.
     authority = target.path || authority;
     url = `${scheme}://${authority}`;
-  } else if (absolute > 0 && target.path.charCodeAt(0) !== 47) {
+  } else if (absolute > 0) {
     scheme = target.path.slice(0, absolute).toLowerCase();
     const rest = target.path.slice(absolute + 3);
     const end = rest.search(/[/?#]/);
@@ -49,8 +49,11 @@ export function clientAttributes(target: ClientTarget, config: HttpConfig): Attr
   } else {
     const at = authority.lastIndexOf('@');
     if (at >= 0) authority = authority.slice(at + 1);
-    const port = target.port !== undefined && target.port !== defaultPort(scheme) && parseAuthority(authority)?.port === undefined ? `:${target.port}` : '';
-    url = `${scheme}://${authority}${port}${target.path}`;
+    const port =
+      target.port !== undefined && target.port !== defaultPort(scheme) && parseAuthority(authority)?.port === undefined
+        ? `:${target.port}`
+        : '';
+    url = `${scheme}://${authority}${port}${pathIn(target.path)}`;
   }
   attributes[URL_FULL] = redactTarget(redactUserInfo(url), config.sensitiveQueryParameters);
 
@@ -61,6 +64,13 @@ export function clientAttributes(target: ClientTarget, config: HttpConfig): Attr
     if (port !== undefined) attributes[SERVER_PORT] = port;
   }
   return attributes;
+}
+
+/** A request target as the rest of a URL: `*` stands for the server as a whole (RFC 9110, section 7.1). */
+function pathIn(target: string): string {
+  if (target === '*') return '';
+  const first = target.charCodeAt(0);
+  return first === 47 || first === 63 || target === '' ? target : `/${target}`;
 }
 
 /** A response's head, as far as it is known. */

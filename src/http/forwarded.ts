@@ -56,7 +56,8 @@ function readElement(header: string, result: Forwarded): void {
     if (value !== '') {
       if (name === 'proto') result.proto ??= value.toLowerCase();
       else if (name === 'host') result.host ??= value;
-      else if (name === 'for') result.client ??= value;
+      // RFC 7239, section 6.2: `unknown` is no address.
+      else if (name === 'for' && value.toLowerCase() !== 'unknown') result.client ??= value;
     }
     while (end < header.length && header[end] === ' ') end++;
     if (header[end] !== ';') return;

@@ -6,7 +6,5 @@ export function isIgnored(target: string | undefined, patterns: readonly string[
   if (patterns.length === 0 || target === undefined) return false;
   const mark = target.indexOf('?');
   const path = mark < 0 ? target : target.slice(0, mark);
-  return patterns.some((pattern) =>
-    pattern.endsWith('*') ? path.startsWith(pattern.slice(0, -1)) : path === pattern,
-  );
+  return patterns.some((pattern) => (pattern.endsWith('*') ? path.startsWith(pattern.slice(0, -1)) : path === pattern));
 }

@@ -12,7 +12,7 @@ import {
   URL_SCHEME,
   USER_AGENT_ORIGINAL,
 } from '../semconv';
-import { defaultPort, parseAuthority } from './authority';
+import { defaultPort, parseAuthority, schemeLength } from './authority';
 import { readForwarded } from './forwarded';
 import { setMethod } from './method';
 import { redactQuery } from './redact';
@@ -80,7 +80,7 @@ export function splitTarget(target: string): { path: string; query: string; auth
   const query = mark < 0 ? '' : whole.slice(mark + 1);
   let authority: string | undefined;
   if (path.charCodeAt(0) !== 47 && path !== '*') {
-    const scheme = path.indexOf('://');
+    const scheme = schemeLength(path);
     if (scheme > 0) {
       const slash = path.indexOf('/', scheme + 3);
       authority = slash < 0 ? path.slice(scheme + 3) : path.slice(scheme + 3, slash);
