@@ -226,11 +226,27 @@ function patchSession(prototype: object, operation: Operation, tracing: Tracing)
   if (isNew(prototype)) tracing.span(prototype, 'request', operation);
 }
 
+/**
+ * undici speaks HTTP/2 through sessions of its own, which it marks, and tells of its requests itself: undici.ts makes their
+ * spans.
+ */
+function isUndici(session: object): boolean {
+  let known = undiciOf.get(session);
+  if (known === undefined) {
+    known = Object.getOwnPropertySymbols(session).some(({ description }) => description === 'open streams');
+    undiciOf.set(session, known);
+  }
+  return known;
+}
+
+const undiciOf = createStamp<boolean>();
+
 function clientOperation(tracing: Tracing): Operation<ClientHttp2Session, [unknown, ...unknown[]], ClientHttp2Stream> {
   const { http } = tracing.config;
   return {
     kind: CLIENT,
-    name: ({ args: [headers] }) => spanName(String(field(headers, ':method') ?? 'GET'), http.knownMethods),
+    name: ({ self, args: [headers] }) =>
+      isUndici(self) ? undefined : spanName(String(field(headers, ':method') ?? 'GET'), http.knownMethods),
     attributes: ({ self, args: [headers] }) => {
       const origin = originOf.get(self);
       const attributes = clientAttributes(

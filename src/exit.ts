@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import { disguise } from './hook/disguise';
 import { log } from './log';
 
 /**
@@ -165,22 +166,16 @@ function wrapEmit(): void {
   const target = owner ?? prototype;
   const descriptor = owner === undefined ? undefined : Object.getOwnPropertyDescriptor(owner, 'emit');
   const original = ((descriptor?.value as Emit | undefined) ?? (EventEmitter.prototype.emit as Emit)) as Emit;
-  const wrapped = {
-    emit(this: unknown, type: string | symbol, ...args: unknown[]): boolean {
-      if ((type !== 'exit' && type !== 'beforeExit') || this !== process)
-        return Reflect.apply(original, this, [type, ...args]);
-      try {
-        return Reflect.apply(original, this, [type, ...args]);
-      } finally {
-        if (type === 'exit') onExit();
-        else onBeforeExit();
-      }
-    },
-  }.emit;
-  for (const key of Reflect.ownKeys(original)) {
-    if (key === 'prototype') continue;
-    Object.defineProperty(wrapped, key, Object.getOwnPropertyDescriptor(original, key) as PropertyDescriptor);
-  }
+  const wrapped = disguise(function emit(this: unknown, type: string | symbol, ...args: unknown[]): boolean {
+    if ((type !== 'exit' && type !== 'beforeExit') || this !== process)
+      return Reflect.apply(original, this, [type, ...args]);
+    try {
+      return Reflect.apply(original, this, [type, ...args]);
+    } finally {
+      if (type === 'exit') onExit();
+      else onBeforeExit();
+    }
+  }, original);
   Object.defineProperty(target, 'emit', {
     value: wrapped,
     configurable: true,
@@ -209,16 +204,10 @@ function onBeforeExit(): void {
 
 function wrapKill(context: Installed): void {
   const original = context.kill;
-  const wrapped = {
-    kill(this: unknown, ...args: unknown[]): boolean {
-      if (args[0] === process.pid && endsProcess(args[1])) lastSend(context);
-      return Reflect.apply(original, this, args) as boolean;
-    },
-  }.kill;
-  for (const key of Reflect.ownKeys(original)) {
-    if (key === 'prototype') continue;
-    Object.defineProperty(wrapped, key, Object.getOwnPropertyDescriptor(original, key) as PropertyDescriptor);
-  }
+  const wrapped = disguise(function kill(this: unknown, ...args: unknown[]): boolean {
+    if (args[0] === process.pid && endsProcess(args[1])) lastSend(context);
+    return Reflect.apply(original, this, args) as boolean;
+  }, original);
   const descriptor = Object.getOwnPropertyDescriptor(process, 'kill');
   Object.defineProperty(process, 'kill', {
     configurable: true,

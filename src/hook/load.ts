@@ -18,8 +18,8 @@ interface ModulePrototype {
  * - CommonJS files of packages: `Module.prototype._compile`, which runs for `require`, for `createRequire` and, since
  *   Node compiles imported CommonJS through it, for `import` too (18.19 to 26).
  * - Built-ins: `watchBuiltins`.
- * - require-in-the-middle: packages that the compile step cannot place or does not see: linked from outside
- *   node_modules, or loaded before us. It resolves every name it is asked for once more, which costs a 1,000-module
+ * - require-in-the-middle: the main module of a package whose package.json leads our own reading of it elsewhere than
+ *   Node's. It resolves every name it is asked for once more, which costs a 1,000-module
  *   application several per cent, so only the names of targets reach it.
  * - ES module packages: src/hook/esm.ts. Files that foreign loaders evaluate: src/hook/foreign-loaders.ts.
  */
@@ -68,7 +68,7 @@ export function installHooks(registry: Registry): Hooks {
     packages = new Set(registry.packages);
     if (packages.size === 0) return;
     if (isFirst) hookCompile(registry);
-    if (hasLoaderFlag()) coverOnce();
+    if (hasLoaderFlag() || isTypeScriptMain()) coverOnce();
     foreign?.refresh();
     throughRitm = undefined;
     patchCached(registry);
@@ -88,6 +88,11 @@ function hasLoaderFlag(): boolean {
   return flags.some((flag) => /^--(experimental-)?loader(=|$)/.test(flag));
 }
 
+/** Under --import, Node 22 evaluates a CommonJS main with types stripped, and all that it requires, past `_compile`. */
+function isTypeScriptMain(): boolean {
+  return process.versions.node.startsWith('22.') && /\.c?ts$/.test(process.argv[1] ?? '');
+}
+
 /** Handles of the installed hooks. */
 export interface Hooks {
   /** Takes up targets that the registry learned of since, in modules already loaded too. */
@@ -98,7 +103,7 @@ function tryRitm(registry: Registry, packages: ReadonlySet<string>, original: An
   try {
     return requireThroughRitm(registry, packages, original);
   } catch (error) {
-    log.warn(`packages outside of node_modules stay untraced: ${describeError(error)}`);
+    log.warn(`some packages may stay untraced: ${describeError(error)}`);
     return original;
   }
 }

@@ -244,7 +244,7 @@ describe('module hooks', () => {
 
     const strips = isAtLeast(nodeVersion, '22.18');
     if (!strips) console.log(`HK6: type stripping not run, Node.js ${nodeVersion} does not have it`);
-    // Before Node 24, what a CommonJS application of this kind requires is loaded past every hook under --import.
+    // Before Node 22.22.3, what a CommonJS application of this kind requires is loaded past every hook under --import.
     const forms = [
       ['mts', 'import'],
       ['mts', 'require'],
@@ -252,10 +252,10 @@ describe('module hooks', () => {
       ['cts', 'import'],
     ] as const;
     const reached = forms.filter(
-      ([extension, preload]) => isAtLeast(nodeVersion, '24') || `${extension} ${preload}` !== 'cts import',
+      ([extension, preload]) => isAtLeast(nodeVersion, '22.22.3') || `${extension} ${preload}` !== 'cts import',
     );
     if (strips && reached.length < forms.length)
-      console.log('HK6: a .cts application under --import not run, before Node.js 24 its packages cannot be seen');
+      console.log('HK6: a .cts application under --import not run, before Node.js 22.22.3 its packages cannot be seen');
     it.runIf(strips).each(reached)('stripped types, %s, --%s', async (extension, preload) => {
       const source = app(extension);
       // What only erases; a .cts file has no `import` of its own.
