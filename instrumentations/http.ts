@@ -14,6 +14,7 @@ import type { Socket } from 'node:net';
 import type { Attributes } from '@opentelemetry/api';
 import type { Begun, Instrumentation, Operation, Span, TraceContext, Tracing } from '../src/hook/instrumentation';
 import { createStamp } from '../src/hook/stamp';
+import { isAbort, isPurpose } from '../src/http/cancellation';
 import { type ClientTarget, clientAttributes, endClientSpan } from '../src/http/client-attributes';
 import { captureHeaders, firstValue, rawHeader } from '../src/http/headers';
 import { isIgnored } from '../src/http/ignore';
@@ -542,11 +543,14 @@ const TIMEOUT = { name: 'TimeoutError', message: 'the request timed out' };
 function failureOf(attempt: Attempt, error: unknown): unknown {
   if (attempt.cancelled && attempt.timedOut) return timeoutWith(attempt.reason);
   // A signal that had fired before the call destroys the request in its constructor, unseen by us.
-  const reason = attempt.cancelled ? attempt.reason : error;
-  if (reason === undefined || reason === null) return undefined;
-  const { name, cause } = reason as { name?: unknown; cause?: { name?: unknown } };
-  if (name !== 'AbortError') return reason;
-  return cause?.name === 'TimeoutError' ? cause : undefined;
+  if (!attempt.cancelled) return isAbort(error) ? undefined : causeOfAbort(error);
+  return isPurpose(attempt.reason) ? undefined : causeOfAbort(attempt.reason);
+}
+
+/** `AbortSignal.timeout` comes as an AbortError; what it is called is inside. */
+function causeOfAbort(error: unknown): unknown {
+  const { name, cause } = (error ?? {}) as { name?: unknown; cause?: { name?: unknown } };
+  return name === 'AbortError' && cause?.name === 'TimeoutError' ? cause : error;
 }
 
 /** A plain Error says no more of its kind than that it is one. */

@@ -11,6 +11,7 @@
 import type { Attributes } from '@opentelemetry/api';
 import type { Done, Instrumentation, Operation, Span, TraceContext, Tracing } from '../src/hook/instrumentation';
 import { createStamp } from '../src/hook/stamp';
+import { isPurpose } from '../src/http/cancellation';
 import { clientAttributes, endClientSpan } from '../src/http/client-attributes';
 import { captureHeaders, rawHeader } from '../src/http/headers';
 import { spanName } from '../src/http/method';
@@ -224,9 +225,7 @@ const FAILURE_CODE = /^(UND_ERR_|HPE_|ERR_|E[A-Z])/;
  * `AbortSignal.timeout` gives a TimeoutError, which is a failure.
  */
 function isCancellation(error: unknown, sent: boolean): boolean {
-  if (typeof error !== 'object' || error === null) return true;
+  if (isPurpose(error)) return true;
   const { name, code } = error as { name?: unknown; code?: unknown };
-  if (name === 'AbortError' || code === 'UND_ERR_ABORTED' || code === 'ABORT_ERR') return true;
-  if (name === 'TimeoutError') return false;
-  return typeof code !== 'string' || (sent && !FAILURE_CODE.test(code));
+  return sent && name !== 'TimeoutError' && typeof code === 'string' && !FAILURE_CODE.test(code);
 }
