@@ -59,6 +59,7 @@ export function hookEsModules(registry: Registry, names: readonly string[]): voi
   new Hook(
     [...names],
     { internals: true },
+    // biome-ignore lint/suspicious/noConfusingVoidType: import-in-the-middle's own declaration
     (exports: Namespace, name: string, folder: string | void, format?: string) => {
       // CommonJS files were patched when they were compiled.
       if (format === 'commonjs' || typeof folder !== 'string') return;

@@ -22,7 +22,7 @@ function writePackages(base: string): void {
   });
   write(
     'node_modules/parcel-esm/index.js',
-    'export function wrap(text) { return `<${text}>`; }\nexport default { wrap };\n',
+    "export function wrap(text) { return '<' + text + '>'; }\nexport default { wrap };\n",
   );
   json('node_modules/parcel-cjs/package.json', { name: 'parcel-cjs', version: '1.4.0', main: './lib/main' });
   write(
@@ -31,7 +31,7 @@ function writePackages(base: string): void {
   );
   write(
     'node_modules/parcel-cjs/lib/label.js',
-    'exports.print = function print(to, done) { setImmediate(done, null, `to ${to}`); };\n',
+    "exports.print = function print(to, done) { setImmediate(done, null, 'to ' + to); };\n",
   );
 }
 
