@@ -1,6 +1,7 @@
 import { type ChildProcess, type Serializable, spawn } from 'node:child_process';
 import { dirname, isAbsolute, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { violations } from './conventions';
 import { type OtlpReceiver, type ReceivedSpan, startReceiver } from './otlp-receiver';
 
 export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -36,6 +37,8 @@ export interface RunOptions {
   timeoutMs?: number;
   /** Default: a receiver of its own for this run. `false`: none, and no endpoint in the environment. */
   receiver?: OtlpReceiver | false;
+  /** Accepts spans that are not as the conventions have them; they come from an unusual configuration. */
+  anyConventions?: boolean;
   /** Waits for this many spans after the end and rejects when fewer arrive. Needed only when someone else sends them. */
   waitForSpans?: number;
 }
@@ -167,7 +170,10 @@ export async function startApp(fixture: string | undefined, options: RunOptions 
           cause: error,
         });
       }
-      return { stdout, stderr, code, signal, spans: [...(receiver?.spans ?? [])], messages };
+      const spans = [...(receiver?.spans ?? [])];
+      const problems = options.anyConventions ? [] : spans.flatMap(violations);
+      if (problems.length > 0) throw new Error(`against the conventions:\n${problems.join('\n')}${printed()}`);
+      return { stdout, stderr, code, signal, spans, messages };
     } finally {
       await ownReceiver?.close();
     }
