@@ -1,3 +1,6 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join, sep } from 'node:path';
 import type { TextMapPropagator, TracerProvider } from '@opentelemetry/api';
 import { log } from './log';
 import type { Propagator } from './propagation/propagator';
@@ -49,7 +52,12 @@ export function registerApi(options: ApiOptions): boolean {
     return false;
   }
   const propagation: TextMapPropagator = toTextMapPropagator(options.propagator);
-  const api = Object.defineProperty({} as ApiGlobals, 'version', { value: API_VERSION, enumerable: true });
+  const api = {} as ApiGlobals;
+  const registration = { underWay: false };
+  Object.defineProperty(api, 'version', {
+    enumerable: true,
+    get: () => (registration.underWay ? (applicationVersion() ?? API_VERSION) : API_VERSION),
+  });
   versionByType.clear();
   for (const type of Object.keys(existing ?? {})) {
     if (type === 'version') continue;
@@ -60,13 +68,59 @@ export function registerApi(options: ApiOptions): boolean {
   api.context = contextManager;
   api.propagation = propagation;
   try {
-    globals[API_KEY] = api;
+    watchRegistrations(api, registration);
   } catch {
     log.warn('the OpenTelemetry API cannot be registered: its global is read-only');
     return false;
   }
   registered = api;
   return true;
+}
+
+/**
+ * Puts our registration in place. A copy of the API that `patchApiGlobals` could not reach (the ES module build of 1.10, a
+ * bundled copy) looks here before it registers something, and writes what it found back, which no other access does:
+ * the version that it reads next is then the one it wants to see, its own.
+ */
+function watchRegistrations(api: ApiGlobals, registration: { underWay: boolean }): void {
+  let current: unknown = api;
+  Object.defineProperty(globalThis, API_KEY, {
+    configurable: true,
+    enumerable: true,
+    get: () => current,
+    set(value: unknown) {
+      if (value !== api || current !== api) {
+        current = value;
+        return;
+      }
+      registration.underWay = true;
+      queueMicrotask(() => {
+        registration.underWay = false;
+      });
+    },
+  });
+}
+
+let foundVersion: { readonly it: string | undefined } | undefined;
+
+/** The version of @opentelemetry/api that the application has installed: the one its main script would load. */
+function applicationVersion(): string | undefined {
+  if (foundVersion === undefined) foundVersion = { it: findVersion() };
+  return foundVersion.it;
+}
+
+function findVersion(): string | undefined {
+  try {
+    const main = createRequire(join(dirname(process.argv[1] ?? process.cwd()), 'main.js')).resolve(
+      '@opentelemetry/api',
+    );
+    const name = join('node_modules', '@opentelemetry', 'api') + sep;
+    const folder = main.slice(0, main.lastIndexOf(name) + name.length);
+    const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { version?: unknown };
+    return typeof manifest.version === 'string' ? manifest.version : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /**

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import type * as Api from '@opentelemetry/api';
@@ -15,6 +16,7 @@ const globals = globalThis as { [KEY]?: Record<string, unknown> };
 const require = createRequire(import.meta.url);
 const entry = require.resolve('@opentelemetry/api');
 const root = dirname(dirname(entry));
+const installedVersion = (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }).version;
 
 let lines: string[] = [];
 let ended: Span[] = [];
@@ -129,10 +131,24 @@ describe('registerApi', () => {
 });
 
 describe('patchApiGlobals', () => {
-  it('is needed: the API registers beside its own version only', () => {
+  it('is not needed for a copy of the version that the application has installed, wherever that copy is', () => {
     register();
     const { api } = freshCopy(false);
-    expect(api.metrics.setGlobalMeterProvider({ getMeter: () => api.createNoopMeter() })).toBe(false);
+    const meters = { getMeter: () => api.createNoopMeter() };
+    expect(api.metrics.setGlobalMeterProvider(meters)).toBe(true);
+    expect(api.metrics.getMeterProvider()).toBe(meters);
+    expect(api.trace.setGlobalTracerProvider(new api.ProxyTracerProvider())).toBe(false);
+  });
+
+  it('what registers right then sees the installed version, all else sees the latest there can be', async () => {
+    register();
+    const registry = globals as Record<symbol, { version: string } | undefined>;
+    const found = registry[KEY];
+    expect(found?.version).toBe('1.999.0');
+    registry[KEY] = found;
+    expect(found?.version).toBe(installedVersion);
+    await Promise.resolve();
+    expect(found?.version).toBe('1.999.0');
   });
 
   it('lets metrics and diag of the application through, and out again', () => {

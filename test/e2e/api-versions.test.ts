@@ -1,6 +1,8 @@
+import { copyFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { isAtLeast, testPackage } from '../support/packages';
-import { runApp } from '../support/run-app';
+import { root, runApp } from '../support/run-app';
 import { expectTree } from '../support/tree';
 
 const FIXTURE = 'test/e2e/fixtures/api-versions-app/app.cjs';
@@ -64,5 +66,16 @@ describe('@opentelemetry/api', () => {
         },
       ],
     });
+  });
+
+  it.each(['1.9.1', '1.10.0'])("%s in an ES module: metrics and diag stay the application's", async (version) => {
+    const folder = await testPackage(`@opentelemetry/api@${version}`);
+    const app = join(folder, 'app.mjs');
+    copyFileSync(join(root, 'test/e2e/fixtures/api-versions-app/app.mjs'), app);
+    const { stdout, stderr, code, spans } = await runApp(app);
+    expect({ stdout, code }).toEqual({ stdout: 'true true true false\ntrue false\n', code: 0 });
+    // The CommonJS copies can be asked who registers, so there is a line about the SDK that is not used.
+    expect(stderr.split('\n').filter(Boolean).length).toBeLessThanOrEqual(1);
+    expect(spans.map(({ name }) => name)).toEqual(['manual']);
   });
 });
