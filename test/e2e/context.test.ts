@@ -1,13 +1,11 @@
-import { execFileSync } from 'node:child_process';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { expectSameAsBare } from '../support/compare';
 import type { ReceivedSpan } from '../support/otlp-receiver';
-import { isAtLeast } from '../support/packages';
-import { nodeBinary, type RunResult, root, runApp } from '../support/run-app';
+import { isAtLeast, nodeVersion } from '../support/packages';
+import { type RunResult, root, runApp } from '../support/run-app';
 import { type SpanNode, toTree } from '../support/tree';
 
 const FIXTURES = 'test/e2e/fixtures/context-cases';
-const nodeVersion = execFileSync(nodeBinary, ['-p', 'process.versions.node'], { encoding: 'utf8' }).trim();
 
 /** CX8: with async_hooks and with AsyncContextFrame, where this Node has both. */
 const MODES: [string, string[]][] = [['default', []]];

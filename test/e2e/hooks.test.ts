@@ -1,14 +1,12 @@
-import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, symlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { expectSameAsBare } from '../support/compare';
-import { isAtLeast, testPackage, writeFolder } from '../support/packages';
-import { nodeBinary, type RunOptions, type RunResult, root, runApp } from '../support/run-app';
+import { isAtLeast, nodeVersion, testPackage, writeFolder } from '../support/packages';
+import { type RunOptions, type RunResult, root, runApp } from '../support/run-app';
 
-const nodeVersion = execFileSync(nodeBinary, ['-p', 'process.versions.node'], { encoding: 'utf8' }).trim();
 const hasRequireEsm =
   isAtLeast(nodeVersion, '22.12') || (isAtLeast(nodeVersion, '20.19') && !isAtLeast(nodeVersion, '22.0'));
 const require = createRequire(import.meta.url);

@@ -1,13 +1,10 @@
-import { execFileSync } from 'node:child_process';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { outcomeOf, spansOfCase } from '../support/cases';
 import { createCertificate } from '../support/certificate';
 import { type Comparison, expectSameAsBare } from '../support/compare';
-import { isAtLeast, testPackage } from '../support/packages';
-import { nodeBinary, runApp } from '../support/run-app';
+import { isAtLeast, nodeVersion, testPackage } from '../support/packages';
+import { runApp } from '../support/run-app';
 import { anyPort, type ExpectedSpan, expectTree, withAnyPort } from '../support/tree';
-
-const nodeVersion = execFileSync(nodeBinary, ['-p', 'process.versions.node'], { encoding: 'utf8' }).trim();
 
 /** The first and the last of each major version that we support, with the oldest Node each runs on. */
 const VERSIONS = [
