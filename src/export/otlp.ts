@@ -5,7 +5,7 @@ import { log } from '../log';
 import { ROOT_CONTEXT, runInContext } from '../trace/context';
 import { type Endpoint, isLoopback, isRetryableStatus, readTlsFiles, requestOptions, toEndpoint } from './endpoint';
 import { type Sender, type SendOutcome, type SyncOutcome, untracedTimer } from './processor';
-import { sendSync } from './send-sync';
+import { canSendSync, sendSync } from './send-sync';
 
 /** All we want of a response is `partial_success`; a body that goes on is cut off with its connection. */
 const MAX_RESPONSE_BYTES = 64 * 1024;
@@ -81,6 +81,10 @@ export class OtlpSender implements Sender {
 
   get target(): string | undefined {
     return this.#endpoint?.displayUrl;
+  }
+
+  get needsEventLoop(): boolean {
+    return !canSendSync();
   }
 
   get handedOver(): boolean {

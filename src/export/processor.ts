@@ -77,6 +77,8 @@ export interface Sender {
   readonly handedOver: boolean;
   /** Gives up the request under way. */
   abort(): void;
+  /** True where nothing can be sent without one: a natural end is then given one more turn. */
+  readonly needsEventLoop?: boolean;
   /** Sends without an event loop, blocking for at most `budgetMs`; one outcome per request. */
   sendSync(requests: readonly Buffer[], budgetMs: number): readonly SyncOutcome[];
   close(): void;
@@ -262,7 +264,7 @@ export class BatchSpanProcessor implements SpanProcessor, Flushable {
   }
 
   hasPendingAsync(): boolean {
-    return false;
+    return this.#sender.needsEventLoop === true && this.hasPending();
   }
 
   shutdown(timeoutMs: number): Promise<boolean> {

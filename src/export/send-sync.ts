@@ -26,6 +26,12 @@ export const LOST = 3;
 /** Starting a process takes this long at least; with less time left it is not tried. */
 const MIN_SPAWN_MS = 100;
 
+/** Whether the permission model leaves one of the two ways that `sendSync` has. */
+export function canSendSync(): boolean {
+  const { permission } = process as { permission?: { has(scope: string): boolean } };
+  return permission === undefined || permission.has('worker') || permission.has('child');
+}
+
 /**
  * Sends while this thread is blocked, for the last moments of a process: by then no event loop of this thread
  * will turn again. A worker thread has a loop of its own; a child process is the way out where workers are

@@ -2,6 +2,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Comparison, expectSameAsBare } from '../support/compare';
 import { startReceiver } from '../support/otlp-receiver';
+import { isAtLeast, nodeVersion } from '../support/packages';
 import { type RunOptions, runApp } from '../support/run-app';
 
 const FIXTURES = 'test/e2e/fixtures/endings';
@@ -140,5 +141,38 @@ describe('with an export under way', () => {
     } finally {
       await receiver.close();
     }
+  });
+});
+
+describe('under the permission model', () => {
+  const flag = isAtLeast(nodeVersion, '23.5') ? '--permission' : '--experimental-permission';
+  const supported = isAtLeast(nodeVersion, '20.0');
+  if (!supported) console.log(`the permission model was not tested: Node.js ${nodeVersion} has none`);
+  // Node.js 26 asks for the network too, and warns of the flag that gives it.
+  const execArgv = [
+    flag,
+    '--no-warnings',
+    '--allow-fs-read=*',
+    ...(isAtLeast(nodeVersion, '25') ? ['--allow-net'] : []),
+  ];
+
+  it.runIf(supported)('without workers and child processes, a natural end still delivers', async () => {
+    const { stdout, stderr, code, spans } = await runApp(`${FIXTURES}/app.cjs`, {
+      args: ['natural'],
+      execArgv,
+      env: ONLY_AT_THE_END,
+    });
+    expect({ stdout, stderr, code }).toEqual({ stdout: '', stderr: '', code: 0 });
+    expect(spans.map(({ kind }) => kind).sort()).toEqual(['CLIENT', 'SERVER']);
+  });
+
+  it.runIf(supported)('process.exit says what it cannot deliver', async () => {
+    const { stderr, code } = await runApp(`${FIXTURES}/app.cjs`, {
+      args: ['exit-now'],
+      execArgv,
+      env: ONLY_AT_THE_END,
+    });
+    expect(code).toBe(3);
+    expect(stderr).toMatch(/^hookline: 2 spans were not delivered .*\n$/);
   });
 });
