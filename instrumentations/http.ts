@@ -398,15 +398,14 @@ function clientOperation(tracing: Tracing): Operation<undefined, [ClientRequest]
     end: (span, { value }) => {
       const response = value as IncomingMessage | undefined;
       if (response === undefined) return;
-      endClientSpan(span, {
+      const answer = {
         status: response.statusCode,
         version: response.httpVersion,
         peerAddress: response.socket?.remoteAddress,
         peerPort: response.socket?.remotePort,
-      });
-      const headers: Attributes = {};
-      captureHeaders(headers, HTTP_RESPONSE_HEADER, http.clientResponseHeaders, (name) => header(response, name));
-      span.adopt(headers);
+        header: (name: string) => header(response, name),
+      };
+      endClientSpan(span, answer, http);
     },
   };
 }

@@ -301,15 +301,14 @@ function endSpan(span: Span, answer: Answer | undefined, tracing: Tracing): void
   if (answer === undefined) return;
   const { headers } = answer;
   const socket = socketOf(answer.session);
-  endClientSpan(span, {
+  const response = {
     status: Number(headers[':status']) || undefined,
     version: VERSION,
     peerAddress: socket?.remoteAddress,
     peerPort: socket?.remotePort,
-  });
-  const captured: Attributes = {};
-  captureHeaders(captured, HTTP_RESPONSE_HEADER, tracing.config.http.clientResponseHeaders, (name) => headers[name]);
-  span.adopt(captured);
+    header: (name: string) => headers[name],
+  };
+  endClientSpan(span, response, tracing.config.http);
 }
 
 /** Header names are lower case on the wire, but applications may write them otherwise. */

@@ -8,14 +8,13 @@
  * is created, so time in the queue counts, and ends when the response headers were read, since the application may
  * leave the body unread. CONNECT, which ProxyAgent makes for its tunnels, gets no span.
  */
-import type { Attributes } from '@opentelemetry/api';
 import type { Done, Instrumentation, Operation, Span, TraceContext, Tracing } from '../src/hook/instrumentation';
 import { createStamp } from '../src/hook/stamp';
 import { isPurpose } from '../src/http/cancellation';
 import { clientAttributes, endClientSpan } from '../src/http/client-attributes';
 import { captureHeaders, rawHeader } from '../src/http/headers';
 import { spanName } from '../src/http/method';
-import { HTTP_REQUEST_HEADER, HTTP_RESPONSE_HEADER } from '../src/semconv';
+import { HTTP_REQUEST_HEADER } from '../src/semconv';
 
 const CLIENT = 2;
 
@@ -167,23 +166,28 @@ function requestOperation(tracing: Tracing): Operation<undefined, [Request]> {
       write((name, value) => {
         if (requestHeader(request, name) === undefined) request.addHeader(name, value);
       }),
-    end: (span, { value }) => endSpan(span, value as Answer, http.clientResponseHeaders),
+    end: (span, { value }) => endSpan(span, value as Answer, http),
   };
 }
 
-function endSpan(span: Span, { attempt, response }: Answer, responseHeaders: readonly string[]): void {
-  endClientSpan(span, {
+function endSpan(span: Span, { attempt, response }: Answer, http: Tracing['config']['http']): void {
+  let list: string[] | undefined;
+  const answer = {
     status: response?.statusCode,
     // Without an answer nobody knows whether the other side speaks it.
     version: response === undefined ? undefined : attempt.version,
     peerAddress: attempt.peerAddress,
     peerPort: attempt.peerPort,
-  });
-  if (response === undefined || responseHeaders.length === 0) return;
-  const list = response.headers.map((item) => (typeof item === 'string' ? item : Buffer.from(item).toString('latin1')));
-  const attributes: Attributes = {};
-  captureHeaders(attributes, HTTP_RESPONSE_HEADER, responseHeaders, (name) => rawHeader(list, name));
-  span.adopt(attributes);
+    header: (name: string) => {
+      if (list === undefined) list = (response?.headers ?? []).map(textOf);
+      return rawHeader(list, name);
+    },
+  };
+  endClientSpan(span, answer, http);
+}
+
+function textOf(item: Uint8Array | string): string {
+  return typeof item === 'string' ? item : Buffer.from(item).toString('latin1');
 }
 
 function targetOf(request: Request): Parameters<typeof clientAttributes>[0] {

@@ -2,6 +2,7 @@ import type { Attributes } from '@opentelemetry/api';
 import type { HttpConfig } from '../config';
 import {
   ERROR_TYPE,
+  HTTP_RESPONSE_HEADER,
   HTTP_RESPONSE_STATUS_CODE,
   NETWORK_PEER_ADDRESS,
   NETWORK_PEER_PORT,
@@ -12,6 +13,7 @@ import {
 } from '../semconv';
 import type { Span } from '../trace/span';
 import { defaultPort, parseAuthority, schemeLength } from './authority';
+import { captureHeaders } from './headers';
 import { setMethod } from './method';
 import { redactTarget, redactUserInfo } from './redact';
 
@@ -79,10 +81,12 @@ export interface ClientResponse {
   readonly version: string | undefined;
   readonly peerAddress: string | undefined;
   readonly peerPort: number | undefined;
+  /** One response header, name in lower case. */
+  header(name: string): unknown;
 }
 
 /** What a response adds to a client span: 4xx and 5xx are errors. */
-export function endClientSpan(span: Span, response: ClientResponse): void {
+export function endClientSpan(span: Span, response: ClientResponse, config: HttpConfig): void {
   const attributes: Attributes = {};
   const { status, version, peerAddress, peerPort } = response;
   if (status !== undefined) {
@@ -97,5 +101,6 @@ export function endClientSpan(span: Span, response: ClientResponse): void {
     attributes[NETWORK_PEER_ADDRESS] = peerAddress;
     if (peerPort !== undefined) attributes[NETWORK_PEER_PORT] = peerPort;
   }
+  captureHeaders(attributes, HTTP_RESPONSE_HEADER, config.clientResponseHeaders, (name) => response.header(name));
   span.adopt(attributes);
 }

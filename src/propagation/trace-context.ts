@@ -1,5 +1,5 @@
 import type { TraceContext } from '../trace/context';
-import { hexDigit, parseHex32 } from '../trace/id';
+import { hexDigit } from '../trace/id';
 import { FLAG_RANDOM, FLAG_SAMPLED, SpanIdentity } from '../trace/span-identity';
 import type { HeaderGetter, HeaderSetter, Propagator } from './propagator';
 import { parseTraceState, TraceState } from './trace-state';
@@ -51,20 +51,12 @@ function readTraceparent(get: HeaderGetter): SpanIdentity | undefined {
   const text = typeof header === 'string' ? header : header.length === 1 ? header[0] : undefined;
   if (typeof text !== 'string' || !isWellFormed(text)) return undefined;
 
-  const trace0 = parseHex32(text, 3);
-  const trace1 = parseHex32(text, 11);
-  const trace2 = parseHex32(text, 19);
-  const trace3 = parseHex32(text, 27);
-  const span0 = parseHex32(text, 36);
-  const span1 = parseHex32(text, 44);
   const flags = byteAt(text, 53);
-  // NaN marks a character that is no lower-case hexadecimal digit, and survives the sum.
-  if (flags < 0 || Number.isNaN(trace0 + trace1 + trace2 + trace3 + span0 + span1)) return undefined;
-  if ((trace0 | trace1 | trace2 | trace3) === 0 || (span0 | span1) === 0) return undefined;
-
+  if (flags < 0) return undefined;
+  const identity = SpanIdentity.parse(text, 3, text, 36, flags & KNOWN_FLAGS, true);
   // Read only now: a list without a valid parent belongs to no trace.
-  const traceState = parseTraceState(get(TRACESTATE));
-  return new SpanIdentity(trace0, trace1, trace2, trace3, span0, span1, flags & KNOWN_FLAGS, traceState, true);
+  if (identity !== undefined) identity.traceState = parseTraceState(get(TRACESTATE));
+  return identity;
 }
 
 /** Version, length and dashes. A version after 00 may be longer, with a dash after the part we know (section 4.3). */

@@ -27,7 +27,7 @@ export class SpanIdentity {
     readonly span1: number,
     public flags: number,
     /** The `tracestate` list as it goes on the wire, or `undefined`. */
-    readonly traceState: TraceState | undefined,
+    public traceState: TraceState | undefined,
     readonly isRemote: boolean,
   ) {}
 
@@ -65,29 +65,35 @@ export class SpanIdentity {
 
   /** From an API SpanContext of any make; `undefined` when its ids are not valid. */
   static from(context: SpanContext): SpanIdentity | undefined {
-    const { traceId, spanId } = context;
+    const { traceId, spanId, traceFlags, traceState, isRemote } = context;
     if (typeof traceId !== 'string' || typeof spanId !== 'string') return undefined;
     if (traceId.length !== 32 || spanId.length !== 16) return undefined;
-    const trace0 = parseHex32(traceId, 0);
-    const trace1 = parseHex32(traceId, 8);
-    const trace2 = parseHex32(traceId, 16);
-    const trace3 = parseHex32(traceId, 24);
-    const span0 = parseHex32(spanId, 0);
-    const span1 = parseHex32(spanId, 8);
-    const sum = trace0 + trace1 + trace2 + trace3 + span0 + span1;
-    if (Number.isNaN(sum)) return undefined;
+    const identity = SpanIdentity.parse(traceId, 0, spanId, 0, traceFlags & 0xff, isRemote === true);
+    if (identity !== undefined) identity.traceState = traceState;
+    return identity;
+  }
+
+  /**
+   * From 32 and 16 lower-case hexadecimal characters inside two texts; `undefined` when they are not that, or all zeros.
+   */
+  static parse(
+    trace: string,
+    traceAt: number,
+    span: string,
+    spanAt: number,
+    flags: number,
+    isRemote: boolean,
+  ): SpanIdentity | undefined {
+    const trace0 = parseHex32(trace, traceAt);
+    const trace1 = parseHex32(trace, traceAt + 8);
+    const trace2 = parseHex32(trace, traceAt + 16);
+    const trace3 = parseHex32(trace, traceAt + 24);
+    const span0 = parseHex32(span, spanAt);
+    const span1 = parseHex32(span, spanAt + 8);
+    // NaN marks a character that is no lower-case hexadecimal digit, and survives the sum.
+    if (Number.isNaN(trace0 + trace1 + trace2 + trace3 + span0 + span1)) return undefined;
     if ((trace0 | trace1 | trace2 | trace3) === 0 || (span0 | span1) === 0) return undefined;
-    return new SpanIdentity(
-      trace0,
-      trace1,
-      trace2,
-      trace3,
-      span0,
-      span1,
-      context.traceFlags & 0xff,
-      context.traceState,
-      context.isRemote === true,
-    );
+    return new SpanIdentity(trace0, trace1, trace2, trace3, span0, span1, flags, undefined, isRemote);
   }
 
   get sampled(): boolean {
