@@ -61,9 +61,8 @@ const withAgent = {
       path in SHARED ? { path: SHARED[path], namespace: 'with-agent' } : undefined,
     );
     bundler.onLoad({ filter: /.*/, namespace: 'with-agent' }, ({ path }) => ({
-      contents: `module.exports = require('../agent.js').shared.${path};`,
+      contents: `module.exports = globalThis[Symbol.for('hookline.shared')].${path};`,
     }));
-    bundler.onResolve({ filter: /^\.\.\/agent\.js$/ }, ({ path }) => ({ path, external: true }));
   },
 };
 

@@ -33,9 +33,13 @@ export interface AgentStatus {
 
 /**
  * Modules with a state of their own: files that are built apart and read later take them from here, not from a copy
- * (`shared` in scripts/build.mjs).
+ * (`withAgent` in scripts/build.mjs). On the global object, because applications that reload themselves empty
+ * `require.cache`, and a second agent with a second context storage would come of it.
  */
-export const shared = { log: logging, exit, clock, context };
+Object.defineProperty(globalThis, Symbol.for('hookline.shared'), {
+  value: { log: logging, exit, clock, context },
+  configurable: true,
+});
 
 /**
  * Starts the agent; called once per thread by the preload. Returns a promise only when an instrumentation of the

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { runApp } from '../support/run-app';
+import { type ExpectedSpan, expectTree } from '../support/tree';
 
 /** Each costs milliseconds, so the agent has to leave them to the application. */
 const COSTLY = [
@@ -75,4 +76,15 @@ describe.each(['import', 'require'] as const)('a start under --%s', (preload) =>
       expect(lines.filter((line) => line.includes(name))).toHaveLength(1);
     }
   });
+});
+
+it('an application that empties require.cache gets no second agent', async () => {
+  const { stderr, spans } = await runApp('test/e2e/fixtures/reload.cjs');
+  expect(stderr).toBe('');
+  const get = (kind: 'CLIENT' | 'SERVER', children: ExpectedSpan[] = []): ExpectedSpan => ({
+    name: 'GET',
+    kind,
+    children,
+  });
+  expectTree(spans, get('CLIENT', [get('SERVER', [get('CLIENT', [get('SERVER')])])]));
 });
