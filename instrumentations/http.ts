@@ -502,6 +502,8 @@ function patchClientRequest(request: object, tracing: Tracing): void {
       const attempt = attemptOf.get(this as object);
       if (attempt === undefined) return Reflect.apply(original, this, arguments);
       tracing.guard(() => onClientEvent(attempt, this as ClientRequest, event, rest[0]));
+      // The last event: an application that keeps the request must not keep its span.
+      if (event === 'close') attemptOf.set(this as object, undefined);
       return hasListener(this, event)
         ? tracing.run(attempt.caller, original as never, this, arguments)
         : Reflect.apply(original, this, arguments);
