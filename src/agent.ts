@@ -3,6 +3,7 @@ import { patchApiGlobals, registerApi } from './api';
 import { type Config, loadConfig } from './config';
 import * as exit from './exit';
 import { DeferredProcessor } from './export/deferred';
+import { displayUrl } from './export/endpoint';
 import type { ProcessorStats } from './export/processor';
 import { Channels } from './hook/channels';
 import { type Hooks, installHooks } from './hook/load';
@@ -16,6 +17,7 @@ import * as clock from './trace/clock';
 import * as context from './trace/context';
 import { createSampler } from './trace/sampler';
 import { TracerProvider } from './trace/tracer';
+import { VERSION } from './version';
 
 /** What the running agent shows of itself, under `Symbol.for('hookline')` on the global object; src/index.ts types it. */
 export interface Agent {
@@ -68,7 +70,7 @@ export function start(): Promise<void> | undefined {
       config,
       guard,
       propagator,
-      tracer: provider.getTracer(`hookline/${name}`, HOOKLINE_VERSION, { schemaUrl: SCHEMA_URL }),
+      tracer: provider.getTracer(`hookline/${name}`, VERSION, { schemaUrl: SCHEMA_URL }),
       subscribe: (channel, listener) => channels.on(channel, listener),
     });
   });
@@ -83,7 +85,7 @@ export function start(): Promise<void> | undefined {
   exit.installExit(processor, config.exitTimeoutMs);
 
   const agent: Agent = {
-    version: HOOKLINE_VERSION,
+    version: VERSION,
     config,
     flush: (timeoutMs = config.batch.exportTimeoutMs) => processor.flush(timeoutMs),
     status: () => ({ instrumentations: registry.status(), export: processor.stats() }),
@@ -146,23 +148,13 @@ const apiDefinition: Definition = {
 function startLine(config: Config, enabled: readonly Definition[], serviceName: unknown): string {
   const { name, ratio } = config.sampler;
   const exporters = config.exporters.map((name) =>
-    name === 'otlp' ? `otlp ${withoutUserInfo(config.otlp.url)}` : name,
+    name === 'otlp' ? `otlp ${displayUrl(new URL(config.otlp.url))}` : name,
   );
   return [
-    `${HOOKLINE_VERSION} on Node.js ${process.versions.node}`,
+    `${VERSION} on Node.js ${process.versions.node}`,
     `service ${String(serviceName)}`,
     `exporter ${exporters.join(', ') || 'none'}`,
     `sampler ${name}${name.endsWith('ratio') ? ` ${ratio}` : ''}`,
     `instrumentations ${enabled.map(({ name }) => name).join(', ') || 'none'}`,
   ].join('; ');
 }
-
-function withoutUserInfo(text: string): string {
-  const url = new URL(text);
-  url.username = '';
-  url.password = '';
-  url.search = '';
-  return url.href;
-}
-
-declare const HOOKLINE_VERSION: string;

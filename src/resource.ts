@@ -3,8 +3,7 @@ import { basename, dirname, join, sep } from 'node:path';
 import type { Attributes } from '@opentelemetry/api';
 import type { Config } from './config';
 import { hex32, randomInt32 } from './trace/id';
-
-declare const HOOKLINE_VERSION: string;
+import { VERSION } from './version';
 
 /**
  * What the process is: one object for the whole run, since exporters group spans by its identity.
@@ -18,9 +17,6 @@ export interface Resource {
   getRawAttributes(): [string, unknown][];
   merge(other: Resource | null): Resource;
 }
-
-/** The agent's version; the build and the test runner put it in. */
-export const VERSION = typeof HOOKLINE_VERSION === 'string' ? HOOKLINE_VERSION : '0.0.0';
 
 /** Directories that are searched for a package.json, from the main script upwards. */
 const MAX_LEVELS = 32;

@@ -2,8 +2,7 @@ import { readFileSync, statSync } from 'node:fs';
 import type { ClientRequestArgs } from 'node:http';
 import type { SecureContextOptions } from 'node:tls';
 import type { OtlpConfig } from '../config';
-
-declare const HOOKLINE_VERSION: string;
+import { VERSION } from '../version';
 
 /** Where requests go: plain data, so that a worker or a child process can be handed it. */
 export interface Endpoint {
@@ -15,7 +14,7 @@ export interface Endpoint {
   readonly path: string;
   /** Lower-case names. */
   readonly headers: Readonly<Record<string, string>>;
-  /** For messages: no credentials and no query, which may hold a key. */
+  /** See `displayUrl`. */
   readonly displayUrl: string;
   readonly certificateFile: string | undefined;
   readonly clientCertificateFile: string | undefined;
@@ -28,8 +27,7 @@ export function toEndpoint(otlp: OtlpConfig): Endpoint {
   if (url.protocol !== 'http:' && url.protocol !== 'https:')
     throw new TypeError(`not an http(s) URL: ${url.protocol}//…`);
   const secure = url.protocol === 'https:';
-  const version = typeof HOOKLINE_VERSION === 'string' ? HOOKLINE_VERSION : '0.0.0';
-  const headers: Record<string, string> = { 'user-agent': `hookline/${version}` };
+  const headers: Record<string, string> = { 'user-agent': `hookline/${VERSION}` };
   if (url.username !== '' || url.password !== '') {
     const credentials = `${decode(url.username)}:${decode(url.password)}`;
     headers['authorization'] = `Basic ${Buffer.from(credentials).toString('base64')}`;
@@ -44,11 +42,16 @@ export function toEndpoint(otlp: OtlpConfig): Endpoint {
     port: url.port === '' ? (secure ? 443 : 80) : Number(url.port),
     path: url.pathname + url.search,
     headers,
-    displayUrl: `${url.protocol}//${url.host}${url.pathname}`,
+    displayUrl: displayUrl(url),
     certificateFile: otlp.certificateFile,
     clientCertificateFile: otlp.clientCertificateFile,
     clientKeyFile: otlp.clientKeyFile,
   };
+}
+
+/** A URL for messages: no credentials and no query, which may hold a key. */
+export function displayUrl(url: URL): string {
+  return `${url.protocol}//${url.host}${url.pathname}`;
 }
 
 function decode(text: string): string {

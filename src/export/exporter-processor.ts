@@ -2,7 +2,7 @@ import type { Attributes, HrTime, SpanContext, SpanKind, SpanStatus } from '@ope
 import type { BatchConfig } from '../config';
 import { log } from '../log';
 import type { Resource } from '../resource';
-import { captureValue, defineAttribute, truncate } from '../trace/attributes';
+import { captureProperty, defineAttribute, truncate } from '../trace/attributes';
 import { realign } from '../trace/clock';
 import { ROOT_CONTEXT, runInContext } from '../trace/context';
 import type { InstrumentationScope, Span, SpanLimits, SpanProcessor } from '../trace/span';
@@ -91,7 +91,7 @@ function copyAttributes(source: Attributes, limits: SpanLimits, maxCount: number
   let dropped = 0;
   for (const key of Object.keys(source)) {
     // Captured and not only referred to: an exporter that writes into an array must not change another's.
-    const value = captureValue(readProperty(source, key));
+    const value = captureProperty(source, key);
     if (value === undefined || key === '') continue;
     if (count >= maxCount) {
       dropped++;
@@ -101,14 +101,6 @@ function copyAttributes(source: Attributes, limits: SpanLimits, maxCount: number
     defineAttribute(copy, key, truncate(value, limits.attributeValueLengthLimit));
   }
   return [copy, dropped];
-}
-
-function readProperty(source: Attributes, key: string): unknown {
-  try {
-    return source[key];
-  } catch {
-    return undefined;
-  }
 }
 
 /**

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { applicationFolders } from '../application-folders';
 import type { Config } from '../config';
 import { armSignals, disarmSignals } from '../exit';
 import { log } from '../log';
@@ -74,15 +75,10 @@ export async function loadExporter(specifier: string): Promise<SpanExporter> {
   return toExporter(pick(module, exportName), specifier);
 }
 
-/**
- * Looks where the application would: in its working directory, then beside its main script. Not from the
- * agent's own folder, whose copy of the API may be of another version than the exporter's.
- */
+/** Looks where the application would. */
 async function loadModule(path: string): Promise<unknown> {
-  const folders = [process.cwd()];
-  if (process.argv[1] !== undefined) folders.push(dirname(process.argv[1]));
   let failure: unknown;
-  for (const folder of folders) {
+  for (const folder of applicationFolders()) {
     const requireFrom = createRequire(join(folder, 'noop.js'));
     let file: string;
     try {

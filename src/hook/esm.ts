@@ -3,6 +3,7 @@ import { Module } from 'node:module';
 import { dirname, join, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Namespace } from 'import-in-the-middle';
+import { applicationFolders } from '../application-folders';
 import type { Registry } from './registry';
 import { supportsSyncHooks } from './sync-hooks';
 
@@ -18,8 +19,7 @@ export function esModulePackages(names: readonly string[]): string[] {
 }
 
 function findPackage(name: string): string | undefined {
-  const script = process.argv[1];
-  for (const start of [process.cwd(), ...(typeof script === 'string' ? [dirname(script)] : [])]) {
+  for (const start of applicationFolders()) {
     for (let folder = start; ; folder = dirname(folder)) {
       const candidate = join(folder, 'node_modules', name);
       if (existsSync(join(candidate, 'package.json'))) return candidate;

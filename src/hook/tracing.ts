@@ -1,6 +1,13 @@
 import type { Config } from '../config';
 import type { Propagator } from '../propagation/propagator';
-import { activeContext, applyInContext, bindFunction, ROOT_CONTEXT, type TraceContext } from '../trace/context';
+import {
+  activeContext,
+  applyInContext,
+  bindFunction,
+  nameLike,
+  ROOT_CONTEXT,
+  type TraceContext,
+} from '../trace/context';
 import type { Span } from '../trace/span';
 import type { Tracer } from '../trace/tracer';
 import type { AnyFunction } from './disguise';
@@ -175,9 +182,7 @@ export class InstrumentationTracing implements Tracing {
       done(results[0] ?? undefined, results[1]);
       return applyInContext(caller, callback, this, results);
     };
-    Object.defineProperty(replacement, 'name', { value: callback.name, configurable: true });
-    Object.defineProperty(replacement, 'length', { value: callback.length, configurable: true });
-    call.args[last] = replacement;
+    call.args[last] = nameLike(replacement, callback);
     return true;
   }
 

@@ -1,6 +1,7 @@
 import { Module } from 'node:module';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { applicationFolders } from '../application-folders';
 import { log } from '../log';
 import type { Instrumentation } from './instrumentation';
 import type { Definition } from './registry';
@@ -49,12 +50,9 @@ function report(specifier: string, error: unknown): undefined {
   return undefined;
 }
 
-/** An absolute path, or `undefined`. Also used for exporters. */
-export function resolve(specifier: string): string | undefined {
-  const folders = [process.cwd()];
-  const script = process.argv[1];
-  if (typeof script === 'string') folders.push(dirname(script));
-  for (const folder of folders) {
+/** An absolute path, or `undefined`. */
+function resolve(specifier: string): string | undefined {
+  for (const folder of applicationFolders()) {
     try {
       return Module.createRequire(join(folder, 'noop.js')).resolve(specifier);
     } catch {

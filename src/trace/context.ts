@@ -188,9 +188,14 @@ export function bindFunction<Fn extends (this: unknown, ...args: never[]) => unk
   const bound = function (this: unknown, ...args: unknown[]): unknown {
     return applyInContext(context, fn as never, this, args);
   };
-  Object.defineProperty(bound, 'name', { value: fn.name, configurable: true });
-  Object.defineProperty(bound, 'length', { value: fn.length, configurable: true });
-  return bound as unknown as Fn;
+  return nameLike(bound, fn) as unknown as Fn;
+}
+
+/** Gives a function made for one call the name and length of the one it stands for. */
+export function nameLike<Fn extends object>(replacement: Fn, { name, length }: { name: string; length: number }): Fn {
+  Object.defineProperty(replacement, 'name', { value: name, configurable: true });
+  Object.defineProperty(replacement, 'length', { value: length, configurable: true });
+  return replacement;
 }
 
 interface Emitter {
