@@ -72,6 +72,8 @@ export interface Operation<Self = any, Args extends unknown[] = any[], Result = 
   name(call: Call<Self, Args>): string | undefined;
   /** For servers and consumers: the context the caller sent. Default: the active context. */
   parent?(call: Call<Self, Args>): TraceContext;
+  /** Contexts that the span links to; those without a span are left out. Only asked for when the span records. */
+  links?(call: Call<Self, Args>): readonly TraceContext[];
   /** One fresh literal, adopted by the span; only asked for when the span records. `undefined` values are left out. */
   attributes(call: Call<Self, Args>): Attributes;
   /** Puts the propagation fields into `call.args` or an object of the library's own, never into the user's objects. */
@@ -115,12 +117,24 @@ export interface Tracing {
   begin(operation: Operation, call: Call, startMs?: number): Begun | undefined;
   /** The context that propagation fields carry; never that of the code that is running. */
   extract(get: FieldGetter): TraceContext;
+  /**
+   * The context to answer a request in that no spans are wanted of: the caller's trace goes on, or one that is not
+   * sampled starts, and nothing below is recorded.
+   */
+  mute(get: FieldGetter): TraceContext;
   /** Writes the propagation fields of a context. */
   inject(context: TraceContext, set: FieldSetter): void;
   /** The context of the code that is running now. */
   active(): TraceContext;
   /** Runs `fn` in `context`. */
   run<Result>(context: TraceContext, fn: (...args: never[]) => Result, self: unknown, args: ArrayLike<unknown>): Result;
+  /**
+   * Says that what goes over `connection` is described by this instrumentation's own spans, so that those of the
+   * protocol below leave it alone.
+   */
+  claim(connection: object): void;
+  /** Whether an instrumentation claimed `connection`. */
+  isClaimed(connection: object): boolean;
   /** Runs our own code: what it throws is counted and swallowed, and `undefined` comes back. */
   guard<Result>(fn: () => Result): Result | undefined;
   /** True once the instrumentation was switched off because it kept failing. */

@@ -20,7 +20,7 @@ export function replace(owner: object, method: string, make: (original: AnyFunct
     return false;
   }
   const original = (owner as Record<string, AnyFunction>)[method] as AnyFunction;
-  const replacement = disguise(make(original), original);
+  const replacement = disguise(likeMethod(make(original), original), original);
   if (typeof owner.propertyIsEnumerable === 'function') {
     shimmer.wrap(owner as Record<string, AnyFunction>, method, () => replacement);
     hideShimmer(replacement, original);
@@ -29,6 +29,19 @@ export function replace(owner: object, method: string, make: (original: AnyFunct
     (owner as Record<string, AnyFunction>)[method] = replacement;
   }
   return true;
+}
+
+/**
+ * Methods of classes and arrow functions have no `prototype` and cannot be constructed, so neither can what stands for
+ * them. A call more, which the compiler inlines.
+ */
+function likeMethod(replacement: AnyFunction, original: AnyFunction): AnyFunction {
+  if (Object.hasOwn(original, 'prototype') || !Object.hasOwn(replacement, 'prototype')) return replacement;
+  return {
+    method(this: unknown): unknown {
+      return Reflect.apply(replacement, this, arguments);
+    },
+  }.method;
 }
 
 /**

@@ -4,16 +4,18 @@ import {
   activeContext,
   applyInContext,
   bindFunction,
-  nameLike,
   ROOT_CONTEXT,
+  standIn,
   type TraceContext,
 } from '../trace/context';
 import type { Span } from '../trace/span';
+import { SpanIdentity } from '../trace/span-identity';
 import type { Tracer } from '../trace/tracer';
 import type { AnyFunction } from './disguise';
 import type { Guard } from './guard';
 import type { Begun, Call, Done, FieldGetter, FieldSetter, Operation, Tracing } from './instrumentation';
 import { replace } from './replace';
+import { createStamp } from './stamp';
 
 /** The API's SpanKind and status code, as numbers: the agent never loads the API package. */
 const CLIENT = 2;
@@ -21,6 +23,9 @@ const PRODUCER = 3;
 const STATUS_ERROR = 2;
 
 const ERROR_TYPE = 'error.type';
+
+/** Connections whose traffic an instrumentation describes by itself; one for all of them. */
+const claimed = createStamp<true>();
 
 /** What every instrumentation's Tracing is made of. */
 export interface TracingOptions {
@@ -120,6 +125,13 @@ export class InstrumentationTracing implements Tracing {
     return this.#propagator.extract(ROOT_CONTEXT, get);
   }
 
+  mute(get: FieldGetter): TraceContext {
+    const context = this.extract(get);
+    // Without a trace of its own, the services it calls would each start one.
+    const identity = context.identity ?? SpanIdentity.root(false, undefined);
+    return context.withIdentity(identity).suppress();
+  }
+
   inject(context: TraceContext, set: FieldSetter): void {
     this.#propagator.inject(context, set);
   }
@@ -135,6 +147,14 @@ export class InstrumentationTracing implements Tracing {
     args: ArrayLike<unknown>,
   ): Result {
     return applyInContext(context, fn as (...args: unknown[]) => Result, self, args);
+  }
+
+  claim(connection: object): void {
+    claimed.set(connection, true);
+  }
+
+  isClaimed(connection: object): boolean {
+    return claimed.get(connection) === true;
   }
 
   guard<Result>(fn: () => Result): Result | undefined {
@@ -178,11 +198,10 @@ export class InstrumentationTracing implements Tracing {
     const callback = call.args[last];
     if (typeof callback !== 'function') return false;
     const caller = activeContext();
-    const replacement = function (this: unknown, ...results: unknown[]): unknown {
+    call.args[last] = standIn(callback, (self, results) => {
       done(results[0] ?? undefined, results[1]);
-      return applyInContext(caller, callback, this, results);
-    };
-    call.args[last] = nameLike(replacement, callback);
+      return applyInContext(caller, callback, self, results);
+    });
     return true;
   }
 
@@ -198,7 +217,7 @@ export class InstrumentationTracing implements Tracing {
 
     const tracer = this.#tracer;
     const { kind } = operation;
-    let attributes = tracer.describesFirst ? operation.attributes(call) : undefined;
+    let attributes = tracer.describesFirst(parent.identity) ? operation.attributes(call) : undefined;
     const identity = tracer.decide(parent, name, kind, attributes, undefined);
     const context = parent.withIdentity(identity);
     if (!identity.sampled) {
@@ -208,6 +227,7 @@ export class InstrumentationTracing implements Tracing {
 
     attributes ??= operation.attributes(call);
     const span = tracer.record(identity, parent.identity, name, kind, attributes, startMs);
+    if (operation.links !== undefined) addLinks(span, operation.links(call));
     this.#inject(operation, call, context);
     return { context, span, done: this.#doneOnce(span, operation) };
   }
@@ -240,6 +260,10 @@ export class InstrumentationTracing implements Tracing {
 }
 
 function ignore(): void {}
+
+function addLinks(span: Span, contexts: readonly TraceContext[]): void {
+  for (const { identity } of contexts) if (identity !== undefined) span.addLink({ context: identity.spanContext() });
+}
 
 /** `new` of a replaced constructor, by itself or as the base of a class. */
 function construct(original: AnyFunction, args: unknown[], target: unknown, replacement: unknown): object {

@@ -1,7 +1,6 @@
 import { Module } from 'node:module';
-import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { applicationFolders } from '../application-folders';
+import { resolveFromApplication } from '../application-folders';
 import { log } from '../log';
 import type { Instrumentation } from './instrumentation';
 import type { Definition } from './registry';
@@ -52,14 +51,11 @@ function report(specifier: string, error: unknown): undefined {
 
 /** An absolute path, or `undefined`. */
 function resolve(specifier: string): string | undefined {
-  for (const folder of applicationFolders()) {
-    try {
-      return Module.createRequire(join(folder, 'noop.js')).resolve(specifier);
-    } catch {
-      // The next folder may have it.
-    }
+  try {
+    return resolveFromApplication(specifier);
+  } catch {
+    return undefined;
   }
-  return undefined;
 }
 
 function toDefinition(specifier: string, exports: unknown): Definition | undefined {

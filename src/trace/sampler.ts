@@ -10,10 +10,13 @@ export type SamplingDecision = (typeof SamplingDecision)[keyof typeof SamplingDe
  * Decides whether a new span is recorded.
  *
  * `span` is the identity the span will have, its sampled flag not yet set: samplers read its trace id as integers.
- * A sampler that reads `name`, `attributes` or `links` sets `describes`, else nobody computes them for a dropped span.
+ * It may put another `traceState` there, which the span and all below it carry. A sampler that reads `attributes` or
+ * `links` sets `describes`, else nobody computes them for a dropped span.
  */
 export interface Sampler {
   readonly describes: boolean;
+  /** Whether it reads the description of a span below `parent` too; without it, `describes` holds for every span. */
+  describesUnder?(parent: SpanIdentity): boolean;
   shouldSample(
     parent: SpanIdentity | undefined,
     span: SpanIdentity,
@@ -93,8 +96,15 @@ export class ParentBasedSampler implements Sampler {
   }
 }
 
-/** The sampler that OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG name. */
-export function createSampler({ name, ratio }: Config['sampler']): Sampler {
+/**
+ * The sampler that OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG name. `load` gives those that hold more than a
+ * comparison, whose code is read when they are configured.
+ */
+export function createSampler(
+  config: Config['sampler'],
+  load: (config: Config['sampler']) => Sampler = () => ALWAYS_ON,
+): Sampler {
+  const { name, ratio } = config;
   switch (name) {
     case 'always_on':
       return ALWAYS_ON;
@@ -108,5 +118,7 @@ export function createSampler({ name, ratio }: Config['sampler']): Sampler {
       return new ParentBasedSampler(ALWAYS_OFF);
     case 'parentbased_traceidratio':
       return new ParentBasedSampler(new TraceIdRatioSampler(ratio));
+    default:
+      return load(config);
   }
 }

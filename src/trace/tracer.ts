@@ -22,6 +22,8 @@ export interface TracerOptions {
   readonly sampler: Sampler;
   readonly limits: SpanLimits;
   readonly processor: SpanProcessor;
+  /** Told of each recording span when it starts. */
+  readonly onStart?: ((span: Span) => void) | undefined;
 }
 
 /** Makes spans for one instrumentation scope. */
@@ -34,9 +36,11 @@ export class Tracer implements ApiTracer {
     this.#sampler = options.sampler;
   }
 
-  /** True when the sampler reads a span's description, so that it has to be made before the decision. */
-  get describesFirst(): boolean {
-    return this.#sampler.describes;
+  /** True when the sampler reads the description of a span below `parent`, so that it has to be made before the decision. */
+  describesFirst(parent: SpanIdentity | undefined): boolean {
+    const sampler = this.#sampler;
+    if (!sampler.describes) return false;
+    return parent === undefined || sampler.describesUnder === undefined || sampler.describesUnder(parent);
   }
 
   /** The identity of a new span under `parent`, sampled or not. A new trace when there is no parent. */
@@ -107,6 +111,22 @@ export class Tracer implements ApiTracer {
   }
 }
 
+/** Tells of each span that starts; a class of its own, so that nobody else pays for asking. */
+class WatchedTracer extends Tracer {
+  readonly #onStart: (span: Span) => void;
+
+  constructor(scope: InstrumentationScope, options: TracerOptions, onStart: (span: Span) => void) {
+    super(scope, options);
+    this.#onStart = onStart;
+  }
+
+  override record(...args: Parameters<Tracer['record']>): Span {
+    const span = super.record(...args);
+    this.#onStart(span);
+    return span;
+  }
+}
+
 /** What the application gave as a name, as a string: `String` throws for an object without a prototype. */
 function nameOf(name: unknown): string {
   return typeof name === 'string' ? name : safeString(name);
@@ -133,7 +153,9 @@ export class TracerProvider implements ApiTracerProvider {
         ...(typeof version === 'string' ? { version } : {}),
         ...(typeof schemaUrl === 'string' ? { schemaUrl } : {}),
       };
-      tracer = new Tracer(scope, this.options);
+      const { onStart } = this.options;
+      tracer =
+        onStart === undefined ? new Tracer(scope, this.options) : new WatchedTracer(scope, this.options, onStart);
       // Bounded: an application that makes up tracer names keeps its spans, it only loses the sharing.
       if (this.#tracers.size < 1024) this.#tracers.set(key, tracer);
     }

@@ -23,6 +23,23 @@ describe('replace', () => {
     expect(await promisify(owner.named as never)()).toBe('custom');
   });
 
+  it('stands for a method as a method: no prototype, no construction', () => {
+    class Owner {
+      add(a: number, b: number): number {
+        return a + b;
+      }
+    }
+    const { add } = Owner.prototype;
+    const arrow = { twice: (a: number): number => a * 2 };
+    expect(replace(Owner.prototype, 'add', passOn)).toBe(true);
+    expect(replace(arrow, 'twice', passOn)).toBe(true);
+    for (const fn of [Owner.prototype.add, arrow.twice] as unknown[]) {
+      expect(Reflect.ownKeys(fn as object).sort()).toEqual(Reflect.ownKeys(add).sort());
+      expect(() => new (fn as new () => unknown)()).toThrow(TypeError);
+    }
+    expect([new Owner().add(1, 2), arrow.twice(2)]).toEqual([3, 4]);
+  });
+
   it('WR3: leaves missing, read-only, accessor and frozen members alone', () => {
     const fn = () => 1;
     const fixed = Object.defineProperty({}, 'fn', { value: fn, writable: true });

@@ -10,6 +10,7 @@ import {
   TraceIdRatioSampler,
 } from '../../src/trace/sampler';
 import { SpanIdentity } from '../../src/trace/span-identity';
+import { roots, threeSigma } from '../sampling/support';
 
 const decide = (sampler: Sampler, span: SpanIdentity, parent?: SpanIdentity): SamplingDecision =>
   sampler.shouldSample(parent, span, 'name', 0, undefined as Attributes | undefined, undefined as Link[] | undefined);
@@ -53,6 +54,14 @@ describe('traceidratio', () => {
   it('keeps every trace at 1 and none at 0', () => {
     expect(decide(new TraceIdRatioSampler(1), identity('ffffffff000000000000000000000000'))).toBe(2);
     expect(decide(new TraceIdRatioSampler(0), identity('00000001000000010000000000000000'))).toBe(0);
+  });
+
+  it.each([0.01, 0.2, 0.5, 0.99])('keeps %s within three sigma', (ratio) => {
+    const sampler = new TraceIdRatioSampler(ratio);
+    const root = roots(Math.round(ratio * 1000));
+    let kept = 0;
+    for (let i = 0; i < 50_000; i++) kept += decide(sampler, root()) === 2 ? 1 : 0;
+    expect(Math.abs(kept - 50_000 * ratio)).toBeLessThanOrEqual(threeSigma(50_000, ratio));
   });
 
   it('keeps about its share', () => {
@@ -100,5 +109,11 @@ describe('createSampler', () => {
     const sampler = createSampler({ name, ratio: 0.25 });
     expect(String(sampler)).toBe(description);
     expect(sampler.describes).toBe(false);
+  });
+
+  it.each(['rules', 'parentbased_adaptive'] as const)('asks for %s, which are not read at start', (name) => {
+    const config = { name, ratio: 1 };
+    expect(createSampler(config, (asked) => (asked === config ? ALWAYS_OFF : ALWAYS_ON))).toBe(ALWAYS_OFF);
+    expect(createSampler(config)).toBe(ALWAYS_ON);
   });
 });

@@ -532,6 +532,18 @@ describe('Context', () => {
     const self = {};
     expect(bound.call(self, 1, 2)).toEqual([self, 3, context]);
     expect([bound.name, bound.length]).toEqual(['original', 2]);
+    for (let length = 0; length < 7; length++) {
+      for (const name of ['named', '', '__proto__', '0', '[Symbol(x)]']) {
+        const fn = Object.defineProperties((...args: unknown[]) => args, {
+          name: { value: name },
+          length: { value: length },
+        });
+        const other = contextManager.bind(context, fn);
+        expect([other.name, other.length, other(1, 2, 3)]).toEqual([name, length, [1, 2, 3]]);
+      }
+    }
+    const odd = Object.defineProperty(() => 1, 'name', { value: Symbol('odd') });
+    expect((contextManager.bind(context, odd) as { name: unknown }).name).toBe(odd.name);
     const emitter = contextManager.bind(context, new EventEmitter());
     let seen: unknown;
     emitter.on('event', () => {
@@ -541,5 +553,22 @@ describe('Context', () => {
     expect(seen).toBe(context);
     expect(Object.keys(emitter)).not.toContain('emit');
     expect(activeContext()).toBe(ROOT_CONTEXT);
+  });
+});
+
+describe('a tracer that is watched', () => {
+  it('tells of each recording span when it starts, and of no other', () => {
+    const started: string[] = [];
+    const tracer = (sampler: Sampler): Tracer =>
+      new TracerProvider({
+        resource: {} as Resource,
+        sampler,
+        limits: LIMITS,
+        processor: { onEnd: () => {} },
+        onStart: ({ name, ended }) => void started.push(`${name} ${ended}`),
+      }).getTracer('test');
+    tracer(ALWAYS_ON).startSpan('kept').end();
+    tracer(ALWAYS_OFF).startSpan('dropped').end();
+    expect(started).toEqual(['kept false']);
   });
 });

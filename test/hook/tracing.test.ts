@@ -1,0 +1,140 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { loadConfig } from '../../src/config';
+import { Guard } from '../../src/hook/guard';
+import type { Operation, TraceContext } from '../../src/hook/instrumentation';
+import { InstrumentationTracing } from '../../src/hook/tracing';
+import { setLogSink } from '../../src/log';
+import { createPropagator } from '../../src/propagation/composite';
+import type { Resource } from '../../src/resource';
+import { ALWAYS_OFF, ALWAYS_ON, type Sampler } from '../../src/trace/sampler';
+import type { Span } from '../../src/trace/span';
+import { TracerProvider } from '../../src/trace/tracer';
+
+const TRACE_ID = '0af7651916cd43dd8448eb211c80319c';
+const SPAN_ID = 'b7ad6b7169203331';
+
+let ended: Span[] = [];
+let guard = new Guard('test');
+
+function makeTracing(sampler: Sampler = ALWAYS_ON): InstrumentationTracing {
+  const { config } = loadConfig({});
+  const provider = new TracerProvider({
+    resource: {} as Resource,
+    sampler,
+    limits: config.limits,
+    processor: { onEnd: (span) => void ended.push(span) },
+  });
+  return new InstrumentationTracing({
+    config,
+    guard,
+    tracer: provider.getTracer('test'),
+    propagator: createPropagator(config.propagators),
+    subscribe: () => {},
+  });
+}
+
+beforeEach(() => {
+  ended = [];
+  guard = new Guard('test');
+});
+
+const producer = (tracing: InstrumentationTracing): TraceContext =>
+  tracing.extract((name) => (name === 'traceparent' ? `00-${TRACE_ID}-${SPAN_ID}-01` : undefined));
+
+const operation = (links: Operation['links']): Operation => ({
+  kind: 4,
+  name: () => 'process orders',
+  ...(links && { links }),
+  attributes: () => ({}),
+});
+
+describe('links of an operation', () => {
+  it('name the spans of the contexts; one without a span is left out', () => {
+    const tracing = makeTracing();
+    const begun = tracing.begin(
+      operation(() => [producer(tracing), tracing.active()]),
+      { self: undefined, args: [] },
+    );
+    begun?.done();
+    expect(ended.map(({ links }) => links)).toEqual([
+      [
+        {
+          context: expect.objectContaining({ traceId: TRACE_ID, spanId: SPAN_ID, isRemote: true }),
+          attributes: {},
+          droppedAttributesCount: 0,
+        },
+      ],
+    ]);
+    expect(ended[0]?.identity.traceId).not.toBe(TRACE_ID);
+  });
+
+  it('are not asked for when the span does not record', () => {
+    const tracing = makeTracing(ALWAYS_OFF);
+    let asked = 0;
+    const begun = tracing.begin(
+      operation(() => {
+        asked++;
+        return [];
+      }),
+      { self: undefined, args: [] },
+    );
+    begun?.done();
+    expect({ asked, ended: ended.length, context: begun?.context.identity?.sampled }).toEqual({
+      asked: 0,
+      ended: 0,
+      context: false,
+    });
+  });
+
+  it('that throw count as a failure of the instrumentation and cost the call nothing', () => {
+    setLogSink(() => {});
+    const tracing = makeTracing();
+    const owner = { send: (text: string) => `sent ${text}` };
+    tracing.span(
+      owner,
+      'send',
+      operation(() => {
+        throw new Error('on purpose');
+      }),
+    );
+    expect(owner.send('a')).toBe('sent a');
+    expect(guard.failures).toBe(1);
+    setLogSink(undefined);
+  });
+});
+
+describe('muting', () => {
+  it("goes on in the caller's trace, and records nothing below", () => {
+    const tracing = makeTracing();
+    const context = tracing.mute((name) => (name === 'traceparent' ? `00-${TRACE_ID}-${SPAN_ID}-01` : undefined));
+    expect(context.identity).toMatchObject({ traceId: TRACE_ID, spanId: SPAN_ID, sampled: true });
+    const sent: Record<string, string> = {};
+    const call: Operation = {
+      ...operation(undefined),
+      inject: (_call, write) =>
+        write((name, value) => {
+          sent[name] = value;
+        }),
+    };
+    tracing.run(context, () => tracing.begin(call, { self: undefined, args: [] })?.done(), undefined, []);
+    expect(sent).toEqual({ traceparent: `00-${TRACE_ID}-${SPAN_ID}-01` });
+    expect(ended).toEqual([]);
+  });
+
+  it('starts a trace that is not sampled where the caller has none', () => {
+    const context = makeTracing().mute(() => undefined);
+    expect(context.suppressed).toBe(true);
+    expect(context.identity).toMatchObject({ sampled: false, traceId: expect.stringMatching(/^[0-9a-f]{32}$/) });
+  });
+});
+
+describe('claimed connections', () => {
+  it('are known to every instrumentation and look as before', () => {
+    const connection = Object.freeze({ port: 1 });
+    const [grpc, http2] = [makeTracing(), makeTracing()];
+    expect(http2.isClaimed(connection)).toBe(false);
+    grpc.claim(connection);
+    expect([grpc.isClaimed(connection), http2.isClaimed(connection), http2.isClaimed({})]).toEqual([true, true, false]);
+    expect(Reflect.ownKeys(connection)).toEqual(['port']);
+  });
+});
