@@ -3,8 +3,10 @@
  * programs that want to wait for delivery.
  */
 import type { Agent, AgentStatus } from './agent';
+import type { SpanSnapshot } from './export/exporter-processor';
 
 export type { AgentStatus } from './agent';
+export type { SpanSnapshot } from './export/exporter-processor';
 export type {
   Begun,
   Call,
@@ -37,4 +39,17 @@ export function forceFlush(timeoutMs?: number): Promise<boolean> {
 /** What is traced, what is not and why, and what became of the spans; `undefined` when the agent is not running. */
 export function status(): AgentStatus | undefined {
   return running()?.status();
+}
+
+/**
+ * The spans that have ended, oldest first, under OTEL_TRACES_EXPORTER=memory: for tests of an application. At most
+ * OTEL_BSP_MAX_QUEUE_SIZE are kept. Each call gives copies; empty with any other exporter, and without the agent.
+ */
+export function finishedSpans(): SpanSnapshot[] {
+  return running()?.memory?.()?.finishedSpans() ?? [];
+}
+
+/** Forgets the spans that `finishedSpans` gives. */
+export function clearFinishedSpans(): void {
+  running()?.memory?.()?.clear();
 }

@@ -22,7 +22,7 @@ let lines: string[] = [];
 let ended: Span[] = [];
 
 const provider = new TracerProvider({
-  resource: createResource({ serviceName: 'test', resourceAttributes: {} }),
+  resource: createResource({ serviceName: 'test', resourceAttributes: {}, resourceDetectors: [] }),
   sampler: ALWAYS_ON,
   limits: {
     attributeCountLimit: 128,

@@ -183,8 +183,8 @@ function columns(text: string): number {
 }
 
 /** Writes to the given descriptor at once; a pipe that is full is waited for, but not for long. */
-export function writeAll(fd: number, text: string, maxWaitMs = 200): void {
-  const bytes = Buffer.from(text, 'utf8');
+export function writeAll(fd: number, text: string | Buffer, maxWaitMs = 200): void {
+  const bytes = typeof text === 'string' ? Buffer.from(text, 'utf8') : text;
   const deadlineMs = performance.now() + maxWaitMs;
   let at = 0;
   while (at < bytes.length) {

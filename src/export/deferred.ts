@@ -1,6 +1,6 @@
 import type { Config } from '../config';
 import type { Span, SpanProcessor } from '../trace/span';
-import type { Flushable, ProcessorStats } from './processor';
+import type { Flushable, MemorySpans, ProcessorStats } from './processor';
 
 const NOTHING: ProcessorStats = Object.freeze({ queued: 0, inFlight: 0, exported: 0, dropped: Object.freeze({}) });
 
@@ -36,6 +36,10 @@ export class DeferredProcessor implements SpanProcessor, Flushable {
 
   shutdown(timeoutMs: number): Promise<boolean> {
     return this.#processor?.shutdown(timeoutMs) ?? Promise.resolve(true);
+  }
+
+  get memory(): MemorySpans | undefined {
+    return this.#processor?.memory;
   }
 
   stats(): ProcessorStats {

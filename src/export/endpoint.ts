@@ -1,11 +1,18 @@
 import { readFileSync, statSync } from 'node:fs';
 import type { ClientRequestArgs } from 'node:http';
 import type { SecureContextOptions } from 'node:tls';
-import type { OtlpConfig } from '../config';
+import type { HttpTarget } from '../config';
 import { VERSION } from '../version';
+
+/** HTTP/1.1, or gRPC over HTTP/2. */
+export type EndpointProtocol = 'http' | 'grpc';
+
+/** gRPC has no use for the path of a URL (specification: protocol/exporter.md). */
+const GRPC_PATH = '/opentelemetry.proto.collector.trace.v1.TraceService/Export';
 
 /** Where requests go: plain data, so that a worker or a child process can be handed it. */
 export interface Endpoint {
+  readonly protocol: EndpointProtocol;
   readonly secure: boolean;
   /** Without the brackets of an IPv6 address. */
   readonly host: string;
@@ -22,8 +29,11 @@ export interface Endpoint {
 }
 
 /** Throws a TypeError for what is no URL. */
-export function toEndpoint(otlp: OtlpConfig): Endpoint {
-  const url = new URL(otlp.url);
+export function toEndpoint(
+  target: HttpTarget,
+  { protocol, contentType }: { protocol: EndpointProtocol; contentType: string },
+): Endpoint {
+  const url = new URL(target.url);
   if (url.protocol !== 'http:' && url.protocol !== 'https:')
     throw new TypeError(`not an http(s) URL: ${url.protocol}//…`);
   const secure = url.protocol === 'https:';
@@ -32,20 +42,21 @@ export function toEndpoint(otlp: OtlpConfig): Endpoint {
     const credentials = `${decode(url.username)}:${decode(url.password)}`;
     headers['authorization'] = `Basic ${Buffer.from(credentials).toString('base64')}`;
   }
-  for (const [name, value] of Object.entries(otlp.headers)) headers[name.toLowerCase()] = value;
-  headers['content-type'] = 'application/x-protobuf';
+  for (const [name, value] of Object.entries(target.headers)) headers[name.toLowerCase()] = value;
+  headers['content-type'] = contentType;
   // Ours to say: what frames the body.
   for (const name of ['content-length', 'content-encoding', 'transfer-encoding']) delete headers[name];
   return {
+    protocol,
     secure,
     host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
     port: url.port === '' ? (secure ? 443 : 80) : Number(url.port),
-    path: url.pathname + url.search,
+    path: protocol === 'grpc' ? GRPC_PATH : url.pathname + url.search,
     headers,
     displayUrl: displayUrl(url),
-    certificateFile: otlp.certificateFile,
-    clientCertificateFile: otlp.clientCertificateFile,
-    clientKeyFile: otlp.clientKeyFile,
+    certificateFile: target.certificateFile,
+    clientCertificateFile: target.clientCertificateFile,
+    clientKeyFile: target.clientKeyFile,
   };
 }
 
@@ -60,6 +71,11 @@ function decode(text: string): string {
   } catch {
     return text;
   }
+}
+
+/** Where an HTTP/2 session connects to. */
+export function grpcAuthority({ secure, host, port }: Endpoint): string {
+  return `${secure ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 /** Options of one POST of `byteCount` bytes. */

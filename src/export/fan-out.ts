@@ -1,6 +1,6 @@
 import { log } from '../log';
 import type { Span, SpanProcessor } from '../trace/span';
-import type { DropReason, Flushable, ProcessorStats } from './processor';
+import type { DropReason, Flushable, MemorySpans, ProcessorStats } from './processor';
 
 /** Several exporters at once; none of them notices what happens to the others. */
 export class FanOut implements SpanProcessor, Flushable {
@@ -34,6 +34,10 @@ export class FanOut implements SpanProcessor, Flushable {
 
   shutdown(timeoutMs: number): Promise<boolean> {
     return this.#all((part) => part.shutdown(timeoutMs));
+  }
+
+  get memory(): MemorySpans | undefined {
+    return this.#parts.find((part) => part.memory !== undefined)?.memory;
   }
 
   /** Sums: a span that two exporters accepted counts twice. */

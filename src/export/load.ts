@@ -6,11 +6,24 @@ import type { Config } from '../config';
 import { armSignals, disarmSignals } from '../exit';
 import { log } from '../log';
 import type { Span, SpanProcessor } from '../trace/span';
-import { ConsoleProcessor } from './console';
+import { ConsoleProcessor, writeAll } from './console';
 import { ExporterProcessor, type SpanExporter } from './exporter-processor';
 import { FanOut } from './fan-out';
-import { OtlpSender } from './otlp';
-import { BatchSpanProcessor, type Flushable, type PendingListener, type ProcessorStats } from './processor';
+import { OTLP_GRPC, OTLP_JSON, OTLP_PROTOBUF, ZIPKIN_JSON } from './http-format';
+import { HttpSender } from './http-sender';
+import { LineSender } from './line-sender';
+import { MemoryProcessor } from './memory';
+
+import {
+  BatchSpanProcessor,
+  type Flushable,
+  type PendingListener,
+  type ProcessorStats,
+  type Sender,
+} from './processor';
+import { RotatingFile } from './rotating-file';
+
+const OTLP_FORMATS = { 'http/protobuf': OTLP_PROTOBUF, 'http/json': OTLP_JSON, grpc: OTLP_GRPC };
 
 const SIGNALS: PendingListener = { onQueued: armSignals, onDrained: disarmSignals };
 
@@ -21,14 +34,35 @@ const SIGNALS: PendingListener = { onQueued: armSignals, onDrained: disarmSignal
 export function createProcessor(config: Config, listener: PendingListener = SIGNALS): SpanProcessor & Flushable {
   const { batch } = config;
   const parts = config.exporters.map((name): SpanProcessor & Flushable => {
-    if (name === 'otlp')
-      return new BatchSpanProcessor(batch, new OtlpSender(config.otlp, config.exitTimeoutMs), listener);
-    if (name === 'console') return new ConsoleProcessor(batch, { listener });
-    return new ExporterProcessor(name, () => loadExporter(name), batch);
+    if (name === 'console' && config.consoleFormat === 'tree') return new ConsoleProcessor(batch, { listener });
+    if (name === 'memory') return new MemoryProcessor(batch);
+    const sender = createSender(name, config);
+    if (sender !== undefined) return new BatchSpanProcessor(batch, sender, listener);
+    return new ExporterProcessor(name, () => loadExporter(name, config.exporterOptions[name]), batch);
   });
   const [only] = parts;
   if (only === undefined) return new NoProcessor();
   return parts.length === 1 ? only : new FanOut(parts);
+}
+
+/** What carries batches of ours; `undefined` for a name that is not ours. */
+function createSender(name: string, config: Config): Sender | undefined {
+  const { otlp, zipkin, exitTimeoutMs } = config;
+  switch (name) {
+    case 'otlp':
+      return new HttpSender(otlp, OTLP_FORMATS[otlp.protocol], exitTimeoutMs);
+    case 'zipkin':
+      return new HttpSender(zipkin, ZIPKIN_JSON, exitTimeoutMs);
+    case 'console':
+    case 'otlp/stdout':
+      return new LineSender('standard output', (line) => writeAll(1, line));
+    case 'file': {
+      const file = new RotatingFile(config.file);
+      return new LineSender(file.path, (line) => file.append(line));
+    }
+    default:
+      return undefined;
+  }
 }
 
 /** OTEL_TRACES_EXPORTER=none. */
@@ -66,13 +100,13 @@ function importModule(url: string): Promise<unknown> {
 /**
  * An exporter by module specifier: a package or path, with the name of the export behind `#` where it is not
  * the default one. The export is a class, a function that returns an exporter, or an exporter.
- * Throws an Error that says what is wrong.
+ * `options`, where there are any, are what it is made with. Throws an Error that says what is wrong.
  */
-export async function loadExporter(specifier: string): Promise<SpanExporter> {
+export async function loadExporter(specifier: string, options?: unknown): Promise<SpanExporter> {
   const [, path, exportName] = /^(.+?)(?:#([^#/\\]+))?$/s.exec(specifier) ?? [];
   if (path === undefined) throw new Error('empty module specifier');
   const module = await loadModule(path);
-  return toExporter(pick(module, exportName), specifier);
+  return toExporter(pick(module, exportName), specifier, options);
 }
 
 /** Looks where the application would. */
@@ -164,11 +198,15 @@ function isExporter(value: unknown): value is SpanExporter {
   return isObject(value) && typeof value['export'] === 'function';
 }
 
-async function toExporter(picked: unknown, specifier: string): Promise<SpanExporter> {
+async function toExporter(picked: unknown, specifier: string, options: unknown): Promise<SpanExporter> {
   let exporter = picked;
   if (typeof picked === 'function') {
     const isClass = isExporter(picked.prototype) || /^class\b/.test(Function.prototype.toString.call(picked));
-    exporter = isClass ? new (picked as new () => unknown)() : await (picked as () => unknown)();
+    // Nothing at all where there are none: exporters count on their defaults.
+    const args = options === undefined ? [] : [options];
+    exporter = isClass
+      ? new (picked as new (...args: unknown[]) => unknown)(...args)
+      : await (picked as (...args: unknown[]) => unknown)(...args);
   }
   if (!isExporter(exporter)) throw new Error('what it exports has no export() method');
   log.debug(`exporter ${specifier} loaded`);

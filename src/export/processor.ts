@@ -5,6 +5,7 @@ import { realign } from '../trace/clock';
 import { ROOT_CONTEXT, runInContext } from '../trace/context';
 import type { Span, SpanProcessor } from '../trace/span';
 import { encodeResource, type ResourceBytes, SpanBatch } from './encode';
+import type { SpanSnapshot } from './exporter-processor';
 
 /** What start and exit need of whatever spans end up in. Nothing here ever throws or rejects. */
 export interface Flushable {
@@ -22,6 +23,14 @@ export interface Flushable {
   /** Flushes, then drops every later span. Idempotent. */
   shutdown(timeoutMs: number): Promise<boolean>;
   stats(): ProcessorStats;
+  /** What OTEL_TRACES_EXPORTER=memory keeps; only there with it. */
+  readonly memory?: MemorySpans | undefined;
+}
+
+/** The spans that ended in this process, oldest first. */
+export interface MemorySpans {
+  finishedSpans(): SpanSnapshot[];
+  clear(): void;
 }
 
 export type ProcessorStats = {
@@ -49,7 +58,11 @@ export type DropReason =
   /** Not delivered within the exit timeout. */
   | 'exit_timeout'
   /** Ended after shutdown. */
-  | 'shutdown';
+  | 'shutdown'
+  /** Of traces that HOOKLINE_TAIL_SAMPLING does not keep; not lost, but not wanted. */
+  | 'tail_sampling'
+  /** Of traces that tail sampling had no room to hold and that its ratio does not keep. */
+  | 'tail_overflow';
 
 /** Told when there is something to deliver, and when there is nothing left. */
 export interface PendingListener {

@@ -1,8 +1,11 @@
 import { readFileSync, writeSync } from 'node:fs';
 import type { Agent, ClientRequest } from 'node:http';
+import type { ClientHttp2Session } from 'node:http2';
 import { isMainThread, workerData } from 'node:worker_threads';
-import { type Endpoint, isRetryableStatus, readTlsFiles, requestOptions } from '../export/endpoint';
+import { type Endpoint, grpcAuthority, isRetryableStatus, readTlsFiles, requestOptions } from '../export/endpoint';
+import { grpcCall } from '../export/grpc-call';
 import { type LastSendJob, type LastSendWorkerData, LOST, PENDING, REFUSED, SENT } from '../export/send-sync';
+import { MAX_RESPONSE_BYTES } from '../export/transport';
 
 /**
  * Runs while the thread that made the spans is blocked: as a worker with shared memory, or as a process that
@@ -56,21 +59,65 @@ function post(endpoint: Endpoint, agent: Agent, body: Uint8Array, timeoutMs: num
   });
 }
 
+/** Delivers one request; to be closed at the end. */
+interface Poster {
+  post(body: Uint8Array, timeoutMs: number): Promise<Answer>;
+  close(): void;
+}
+
+function httpPoster(endpoint: Endpoint): Poster {
+  const { Agent } = endpoint.secure
+    ? (require('node:https') as typeof import('node:https'))
+    : (require('node:http') as typeof import('node:http'));
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  return { post: (body, timeoutMs) => post(endpoint, agent, body, timeoutMs), close: () => agent.destroy() };
+}
+
+function grpcPoster(endpoint: Endpoint): Poster {
+  const http2 = require('node:http2') as typeof import('node:http2');
+  let session: ClientHttp2Session | undefined;
+  return {
+    post: (body, timeoutMs) =>
+      new Promise((resolve) => {
+        const timer = setTimeout(() => fail('TIMEOUT'), Math.max(timeoutMs, 0));
+        const fail = (error: string): void => {
+          clearTimeout(timer);
+          resolve({ error });
+          session?.destroy();
+          session = undefined;
+        };
+        const onError = (error: NodeJS.ErrnoException): void => fail(error.code ?? 'ERROR');
+        try {
+          if (session === undefined || session.destroyed || session.closed) {
+            session = http2.connect(grpcAuthority(endpoint), { ...readTlsFiles(endpoint, () => {}) });
+            session.on('error', onError);
+          }
+          const onAnswer = ({ httpStatus }: { httpStatus: number }): void => {
+            clearTimeout(timer);
+            resolve({ status: httpStatus });
+          };
+          grpcCall(session, endpoint, body, false, timeoutMs, { onAnswer, onError }, MAX_RESPONSE_BYTES);
+        } catch {
+          clearTimeout(timer);
+          resolve({ status: 400 });
+        }
+      }),
+    close: () => session?.destroy(),
+  };
+}
+
 async function deliver(
   job: LastSendJob,
   requests: readonly Uint8Array[],
   report: (index: number, state: number) => void,
 ): Promise<void> {
   const deadlineMs = performance.now() + job.budgetMs;
-  const { Agent } = job.endpoint.secure
-    ? (require('node:https') as typeof import('node:https'))
-    : (require('node:http') as typeof import('node:http'));
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const poster = job.endpoint.protocol === 'grpc' ? grpcPoster(job.endpoint) : httpPoster(job.endpoint);
   try {
     let absentTries = 0;
     for (const [index, request] of requests.entries()) {
       for (let delayMs = FIRST_RETRY_MS; ; delayMs = Math.min(delayMs * 2, MAX_RETRY_MS)) {
-        const answer = await post(job.endpoint, agent, request, deadlineMs - performance.now());
+        const answer = await poster.post(request, deadlineMs - performance.now());
         if ('status' in answer && !isRetryableStatus(answer.status)) {
           report(index, answer.status >= 200 && answer.status < 300 ? SENT : REFUSED);
           break;
@@ -81,7 +128,7 @@ async function deliver(
       }
     }
   } finally {
-    agent.destroy();
+    poster.close();
   }
 }
 

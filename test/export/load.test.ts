@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -99,13 +99,28 @@ describe('loadExporter', () => {
   });
 });
 
+describe('options', () => {
+  it('are what an exporter is made with; without any it is made with nothing', async () => {
+    writeFileSync(
+      join(folder, 'options.cjs'),
+      'module.exports = class { constructor(...args) { this.args = args; } export() {} };',
+    );
+    expect(await loadExporter('./options.cjs', { key: 1 })).toMatchObject({ args: [{ key: 1 }] });
+    expect(await loadExporter('./options.cjs')).toMatchObject({ args: [] });
+  });
+});
+
 describe('createProcessor', () => {
   const create = (...exporters: string[]): ReturnType<typeof createProcessor> =>
     createProcessor(
       {
         exporters,
         exitTimeoutMs: 1_000,
+        exporterOptions: {},
+        consoleFormat: 'tree',
         otlp: otlpConfig('http://127.0.0.1:1/v1/traces'),
+        zipkin: otlpConfig('http://127.0.0.1:1/api/v2/spans'),
+        file: { path: join(folder, 'traces.jsonl'), maxBytes: 1_000, maxFiles: 2 },
         batch: BATCH,
       } as unknown as Config,
       { onQueued: () => {}, onDrained: () => {} },
@@ -118,6 +133,8 @@ describe('createProcessor', () => {
     expect(processor).toBeInstanceOf(BatchSpanProcessor);
     processor = create('console');
     expect(processor).toBeInstanceOf(ConsoleProcessor);
+    processor = create('zipkin');
+    expect(processor).toBeInstanceOf(BatchSpanProcessor);
     processor = create('./class.cjs');
     expect(processor).toBeInstanceOf(ExporterProcessor);
   });
@@ -128,6 +145,14 @@ describe('createProcessor', () => {
     startSpan({ processor }).end();
     expect(await processor.flush(5_000)).toBe(true);
     expect(processor.stats().exported).toBe(2);
+  });
+
+  it('writes a file', async () => {
+    processor = create('file');
+    startSpan({ processor, name: 'kept' }).end();
+    expect(await processor.flush(5_000)).toBe(true);
+    const lines = readFileSync(join(folder, 'traces.jsonl'), 'utf8').split('\n');
+    expect(lines).toEqual([expect.stringContaining('"name":"kept"'), '']);
   });
 
   it('takes spans without an exporter', async () => {

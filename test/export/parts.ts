@@ -22,6 +22,7 @@ export const BATCH: BatchConfig = {
 
 export function otlpConfig(url: string, changes: Partial<OtlpConfig> = {}): OtlpConfig {
   return {
+    protocol: 'http/protobuf',
     url,
     headers: {},
     timeoutMs: 5_000,

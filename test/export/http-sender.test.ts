@@ -9,7 +9,8 @@ import { gunzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { OtlpConfig } from '../../src/config';
 import { isLoopback, toEndpoint } from '../../src/export/endpoint';
-import { decodePartialSuccess, OtlpSender, parseRetryAfter } from '../../src/export/otlp';
+import { decodePartialSuccess, OTLP_PROTOBUF, parsePartialSuccess } from '../../src/export/http-format';
+import { HttpSender, parseRetryAfter } from '../../src/export/http-sender';
 import { forgetLoggedKeys, setLogSink } from '../../src/log';
 import { activeContext } from '../../src/trace/context';
 import { encode, otlpConfig, until } from './support';
@@ -65,13 +66,13 @@ async function listen(server: Server, host = '127.0.0.1'): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-function open(config: OtlpConfig): OtlpSender {
-  const sender = new OtlpSender(config);
+function open(config: OtlpConfig): HttpSender {
+  const sender = new HttpSender(config, OTLP_PROTOBUF);
   closers.push(() => sender.close());
   return sender;
 }
 
-async function serve(answer: Answer, changes: Partial<OtlpConfig> = {}): Promise<OtlpSender> {
+async function serve(answer: Answer, changes: Partial<OtlpConfig> = {}): Promise<HttpSender> {
   const port = await listen(createServer(recorder(answer)));
   return open(otlpConfig(`http://127.0.0.1:${port}/v1/traces?k=v`, changes));
 }
@@ -80,7 +81,7 @@ async function serve(answer: Answer, changes: Partial<OtlpConfig> = {}): Promise
 async function serveRaw(
   onConnection: (socket: Socket, count: number) => void,
   changes: Partial<OtlpConfig> = {},
-): Promise<OtlpSender> {
+): Promise<HttpSender> {
   let count = 0;
   const sockets = new Set<Socket>();
   const server = createTcpServer((socket) => {
@@ -419,7 +420,7 @@ describe('TLS', () => {
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-  async function serveTls(name: string, options: object, changes: Partial<OtlpConfig>): Promise<OtlpSender> {
+  async function serveTls(name: string, options: object, changes: Partial<OtlpConfig>): Promise<HttpSender> {
     const server = createTlsServer(
       { key: readFileSync(file(`${name}.key`)), cert: readFileSync(file(`${name}.pem`)), ...options },
       recorder((response, request) =>
@@ -496,9 +497,9 @@ describe('configuration', () => {
   });
 
   it('takes default ports by scheme', () => {
-    expect(toEndpoint(otlpConfig('https://c/v1/traces')).port).toBe(443);
-    expect(toEndpoint(otlpConfig('http://c/v1/traces')).port).toBe(80);
-    expect(toEndpoint(otlpConfig('http://[::1]:4318/v1/traces')).host).toBe('::1');
+    expect(toEndpoint(otlpConfig('https://c/v1/traces'), OTLP_PROTOBUF).port).toBe(443);
+    expect(toEndpoint(otlpConfig('http://c/v1/traces'), OTLP_PROTOBUF).port).toBe(80);
+    expect(toEndpoint(otlpConfig('http://[::1]:4318/v1/traces'), OTLP_PROTOBUF).host).toBe('::1');
   });
 });
 
@@ -531,6 +532,20 @@ describe('partial success', () => {
     ]);
     const bytes = Buffer.concat([Buffer.from([0x10, 5]), Buffer.from([0x0a, inner.length]), inner]);
     expect(decodePartialSuccess(bytes)).toEqual({ rejectedSpans: 300, message: 'no' });
+  });
+
+  it.each([
+    ['{"partialSuccess":{"rejectedSpans":"3","errorMessage":"too old"}}', 3, 'too old'],
+    ['{"partialSuccess":{"rejectedSpans":4}}', 4, ''],
+    ['{"partialSuccess":{"rejectedSpans":-1,"errorMessage":5}}', 0, ''],
+    ['{"partialSuccess":null}', 0, ''],
+    ['{}', 0, ''],
+    ['null', 0, ''],
+    ['<html>', 0, ''],
+    ['', 0, ''],
+  ])('of OTLP/JSON: %s', (text, rejectedSpans, message) => {
+    expect(parsePartialSuccess(Buffer.from(text))).toEqual({ rejectedSpans, message });
+    expect(parsePartialSuccess(undefined)).toEqual({ rejectedSpans: 0, message: '' });
   });
 
   it('makes nothing of a negative count', () => {

@@ -1,0 +1,262 @@
+import type { HttpTarget } from '../config';
+import { log } from '../log';
+import { ROOT_CONTEXT, runInContext } from '../trace/context';
+import { type Endpoint, isLoopback, isRetryableStatus, toEndpoint } from './endpoint';
+import { GrpcTransport } from './grpc-transport';
+import type { HttpFormat } from './http-format';
+import { HttpTransport } from './http-transport';
+import { type Sender, type SendOutcome, type SyncOutcome, untracedTimer } from './processor';
+import { canSendSync, sendSync } from './send-sync';
+import { type Attempt, describe, type Transport } from './transport';
+
+const FIRST_BACKOFF_MS = 500;
+const MAX_BACKOFF_MS = 5_000;
+/** Share of the delay by which it varies, so that processes started together do not retry together. */
+const JITTER = 0.25;
+
+/** Longer waits are not honoured: a date in the wrong time zone must not silence a process for hours. */
+const MAX_RETRY_AFTER_MS = 300_000;
+
+/**
+ * A connection that is not made within this time is given up and tried again. The operating system's connect
+ * holds the process and cannot be unref'd, so this is also the longest that such a connection delays a natural end.
+ */
+const CONNECT_TIMEOUT_MS = 1_000;
+/** However short the exit timeout: a collector on another continent has to stay within reach. */
+const MIN_CONNECT_TIMEOUT_MS = 250;
+
+/** An end that comes this soon after a connection was given up has most likely been waiting for just that. */
+const HELD_UP_MS = 250;
+
+/** With less time than this left for the last send it is not tried: a worker takes longer to start. */
+const MIN_LAST_SEND_MS = 50;
+
+const MIN_LOG_INTERVAL_MS = 60_000;
+
+const CREDENTIAL_HEADER = /auth|api[-_]?key|token|secret|password|cookie|license|honeycomb-team/;
+
+/** Posts batches over HTTP, in whatever format the collector takes. */
+export class HttpSender implements Sender {
+  readonly #format: HttpFormat;
+  readonly #timeoutMs: number;
+  readonly #gzip: boolean;
+  readonly #endpoint: Endpoint | undefined;
+  readonly #connectTimeoutMs: number;
+  readonly #transport: Transport;
+  /** Ends the wait before the next try. */
+  #cancel: (() => void) | undefined;
+  /** The kind of failure last reported; `undefined` while all is well. */
+  #failure: string | undefined;
+  #lastLineMs = Number.NEGATIVE_INFINITY;
+  #closed = false;
+
+  /** `exitTimeoutMs`: the longest that the end of the process may be delayed, which a connection under way does as well. */
+  constructor(target: HttpTarget, format: HttpFormat, exitTimeoutMs: number = CONNECT_TIMEOUT_MS) {
+    this.#format = format;
+    this.#timeoutMs = target.timeoutMs;
+    this.#gzip = target.compression === 'gzip';
+    this.#connectTimeoutMs = Math.min(Math.max(exitTimeoutMs, MIN_CONNECT_TIMEOUT_MS), CONNECT_TIMEOUT_MS);
+    const HttpOrGrpc = format.protocol === 'grpc' ? GrpcTransport : HttpTransport;
+    this.#transport = new HttpOrGrpc(this.#connectTimeoutMs);
+    try {
+      this.#endpoint = toEndpoint(target, format);
+      warnAboutCleartext(this.#endpoint);
+    } catch {
+      log.error('traces are not exported: the endpoint is not a valid http or https URL');
+    }
+  }
+
+  get target(): string | undefined {
+    return this.#endpoint?.displayUrl;
+  }
+
+  get needsEventLoop(): boolean {
+    return !canSendSync();
+  }
+
+  get handedOver(): boolean {
+    return this.#transport.handedOver;
+  }
+
+  async send(request: Buffer, timeoutMs: number): Promise<SendOutcome> {
+    const endpoint = this.#endpoint;
+    if (endpoint === undefined || this.#closed) return { kind: 'refused' };
+    try {
+      return await runInContext(ROOT_CONTEXT.suppress(), () =>
+        this.#sendWithRetries(endpoint, request, performance.now() + Math.min(timeoutMs, this.#timeoutMs)),
+      );
+    } catch (error) {
+      // For instance a header value that HTTP does not allow.
+      this.#reportFailure('internal', `cannot export traces to ${endpoint.displayUrl}: ${describe(error)}`);
+      return { kind: 'refused' };
+    }
+  }
+
+  abort(): void {
+    this.#cancel?.();
+    this.#transport.cancel();
+  }
+
+  sendSync(requests: readonly Buffer[], budgetMs: number): readonly SyncOutcome[] {
+    if (this.#endpoint === undefined) return requests.map(() => 'refused');
+    // A connection that never came up has held the process already; both together stay within the exit timeout.
+    const heldUp = performance.now() - this.#transport.connectGivenUpMs < HELD_UP_MS;
+    const leftMs = heldUp ? budgetMs - this.#connectTimeoutMs : budgetMs;
+    if (leftMs < MIN_LAST_SEND_MS) return requests.map(() => 'lost');
+    return sendSync(
+      this.#endpoint,
+      requests.map((request) => this.#encode(request)),
+      leftMs,
+    );
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.abort();
+    this.#transport.close();
+  }
+
+  async #sendWithRetries(endpoint: Endpoint, request: Buffer, deadlineMs: number): Promise<SendOutcome> {
+    const encoded = this.#encode(request);
+    const body = this.#gzip ? await gzip(encoded) : encoded;
+    let freshSocketTried = false;
+    for (let retry = 0; ; retry++) {
+      const attempt = await this.#transport.post(endpoint, body, this.#gzip, deadlineMs - performance.now());
+      if (attempt.kind === 'aborted') return { kind: 'unreachable', retryAfterMs: 0 };
+      if (attempt.kind === 'error' && attempt.onReusedSocket && !freshSocketTried && isLost(attempt.code)) {
+        // The collector closed the idle connection while our request was on its way: no reason to wait.
+        freshSocketTried = true;
+        retry--;
+        continue;
+      }
+      if (attempt.kind === 'response' && !isRetryableStatus(attempt.status)) return this.#answered(endpoint, attempt);
+      if (attempt.kind === 'error' && isMisconfigured(attempt.code)) {
+        this.#reportFailure(
+          attempt.code,
+          `cannot export traces to ${endpoint.displayUrl}: ${attempt.message}${errorHint(attempt.code)}`,
+        );
+        return attempt.code.startsWith('HPE_') ? { kind: 'refused' } : { kind: 'unreachable', retryAfterMs: 0 };
+      }
+      const asked = attempt.kind === 'response' ? parseRetryAfter(attempt.retryAfter) : undefined;
+      const delayMs = asked ?? backoffMs(retry);
+      if (performance.now() + delayMs >= deadlineMs) {
+        const reason = attempt.kind === 'response' ? statusOf(attempt) : attempt.message;
+        this.#reportFailure(
+          'unreachable',
+          `cannot export traces to ${endpoint.displayUrl}: ${reason}; trying again later`,
+        );
+        return { kind: 'unreachable', retryAfterMs: asked ?? 0 };
+      }
+      if (!(await this.#sleep(delayMs))) return { kind: 'unreachable', retryAfterMs: 0 };
+    }
+  }
+
+  #encode(request: Buffer): Buffer {
+    return this.#format.encode?.(request) ?? request;
+  }
+
+  /** False when aborted. */
+  #sleep(delayMs: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const timer = untracedTimer(() => {
+        this.#cancel = undefined;
+        resolve(true);
+      }, delayMs);
+      this.#cancel = () => {
+        clearTimeout(timer);
+        this.#cancel = undefined;
+        resolve(false);
+      };
+    });
+  }
+
+  #answered(endpoint: Endpoint, attempt: Response): SendOutcome {
+    const { status, body } = attempt;
+    if (status >= 200 && status < 300) {
+      this.#reportRecovery(endpoint);
+      const { rejectedSpans, message } = this.#format.readPartial(body);
+      if (rejectedSpans > 0 || message !== '') {
+        const said = message === '' ? '' : `: ${message.slice(0, 500)}`;
+        const text = `${endpoint.displayUrl} rejected ${rejectedSpans} spans of a batch${said}`;
+        log.once('warn', `partial-success-${message.slice(0, 100)}`, text);
+      }
+      return { kind: 'sent', rejectedSpans };
+    }
+    this.#reportFailure(
+      statusOf(attempt),
+      `traces are dropped: ${endpoint.displayUrl} answered ${attempt.label ?? status}${this.#format.statusHint(status)}`,
+    );
+    return { kind: 'refused' };
+  }
+
+  /** One line when exporting starts to fail, and another when it fails differently, at most one a minute. */
+  #reportFailure(kind: string, text: string): void {
+    const nowMs = performance.now();
+    if (this.#failure === kind || (this.#failure !== undefined && nowMs - this.#lastLineMs < MIN_LOG_INTERVAL_MS)) {
+      log.debug(text);
+      return;
+    }
+    this.#failure = kind;
+    this.#lastLineMs = nowMs;
+    log.warn(text);
+  }
+
+  #reportRecovery(endpoint: Endpoint): void {
+    if (this.#failure === undefined) return;
+    this.#failure = undefined;
+    log.warn(`traces are exported again to ${endpoint.displayUrl}`);
+  }
+}
+
+type Response = Extract<Attempt, { kind: 'response' }>;
+
+function statusOf({ status, label }: Response): string {
+  return `status ${label ?? status}`;
+}
+
+function warnAboutCleartext(endpoint: Endpoint): void {
+  if (endpoint.secure || isLoopback(endpoint.host)) return;
+  const name = Object.keys(endpoint.headers).find((header) => CREDENTIAL_HEADER.test(header));
+  if (name === undefined) return;
+  log.once('warn', 'cleartext-credentials', `header ${name} is sent unencrypted to ${endpoint.displayUrl}; use https`);
+}
+
+function gzip(bytes: Buffer): Promise<Buffer> {
+  const zlib = require('node:zlib') as typeof import('node:zlib');
+  return new Promise((resolve, reject) => {
+    // Level 1: spans are repetitive, higher levels gain a few percent for a multiple of the time.
+    zlib.gzip(bytes, { level: 1 }, (error, compressed) => (error === null ? resolve(compressed) : reject(error)));
+  });
+}
+
+function backoffMs(retry: number): number {
+  const delayMs = Math.min(FIRST_BACKOFF_MS * 2 ** retry, MAX_BACKOFF_MS);
+  return delayMs * (1 - JITTER + 2 * JITTER * Math.random());
+}
+
+/** Seconds or an HTTP date (RFC 9110, section 10.2.3) as milliseconds from now, clamped; `undefined` for anything else. */
+export function parseRetryAfter(value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  const text = value.trim();
+  const delayMs = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.now();
+  if (Number.isNaN(delayMs)) return undefined;
+  return Math.min(Math.max(delayMs, 0), MAX_RETRY_AFTER_MS);
+}
+
+/** The connection went away, as opposed to never coming up. */
+function isLost(code: string): boolean {
+  return code === 'ECONNRESET' || code === 'EPIPE' || code === 'ECONNABORTED';
+}
+
+/** Errors that the next attempt, a moment later, would only repeat. */
+function isMisconfigured(code: string): boolean {
+  return (
+    code.startsWith('HPE_') || /^(ERR_TLS|ERR_SSL|EPROTO|CERT_|UNABLE_TO_|DEPTH_ZERO|SELF_SIGNED|ERR_OSSL)/.test(code)
+  );
+}
+
+function errorHint(code: string): string {
+  if (code.startsWith('HPE_')) return '; that is not HTTP/1.1: the gRPC port is usually 4317, the HTTP port 4318';
+  if (code === 'EPROTO' || code.startsWith('ERR_SSL')) return '; does the collector speak TLS on this port?';
+  return '; see OTEL_EXPORTER_OTLP_CERTIFICATE';
+}

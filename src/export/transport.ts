@@ -1,0 +1,41 @@
+import type { Endpoint } from './endpoint';
+
+/** All we want of a response is `partial_success`; a body that goes on is cut off with its connection. */
+export const MAX_RESPONSE_BYTES = 64 * 1024;
+
+/** How one try to deliver a batch came out. */
+export type Attempt =
+  | {
+      readonly kind: 'response';
+      /** Of HTTP; where a protocol has a status of its own, the one of HTTP that means the same. */
+      readonly status: number;
+      /** The protocol's own status, for messages. */
+      readonly label?: string | undefined;
+      /** As the header has it: seconds, or an HTTP date. */
+      readonly retryAfter: string | undefined;
+      /** `undefined` when there was none, or more of it than anybody needs. */
+      readonly body: Buffer | undefined;
+    }
+  | { readonly kind: 'error'; readonly code: string; readonly message: string; readonly onReusedSocket: boolean }
+  | { readonly kind: 'aborted' };
+
+/** Carries one request at a time over one connection. Its sockets and timers never hold the process. */
+export interface Transport {
+  /** Never rejects; throws only before anything was sent. */
+  post(endpoint: Endpoint, body: Buffer, gzip: boolean, timeoutMs: number): Promise<Attempt>;
+  /** All bytes of the request under way are with the operating system. */
+  readonly handedOver: boolean;
+  /** Monotonic milliseconds when a connection was last given up that had held the process. */
+  readonly connectGivenUpMs: number;
+  /** Ends the request under way as aborted. */
+  cancel(): void;
+  close(): void;
+}
+
+/** An error for a message. */
+export function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  // All addresses failed (RFC 8305): the message of the whole is empty, the first one's says it.
+  const [first] = (error as { errors?: unknown[] }).errors ?? [];
+  return first instanceof Error && error.message === '' ? first.message : error.message;
+}
