@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { basename, dirname, join, sep } from 'node:path';
 import type { Attributes } from '@opentelemetry/api';
-import type { Config } from './config';
+import type { Config, ResourceDetectorName } from './config';
+import { detectKubernetes, KUBERNETES_SOURCES } from './kubernetes';
 import { hex32, randomInt32 } from './trace/id';
 import { VERSION } from './version';
 
@@ -35,12 +36,18 @@ const OPERATING_SYSTEMS: Readonly<Record<string, string>> = { android: 'linux', 
  * Detection reads files and asks the system, so it waits until an exporter reads `attributes` for the first time:
  * start-up pays nothing. Never throws: what cannot be detected is left out.
  */
-export function createResource(config: Pick<Config, 'serviceName' | 'resourceAttributes'>): Resource {
+export function createResource(
+  config: Pick<Config, 'serviceName' | 'resourceAttributes' | 'resourceDetectors'>,
+): Resource {
+  const detects = (name: ResourceDetectorName): boolean => config.resourceDetectors.includes(name);
   return new LazyResource(() => ({
     'service.name': config.serviceName ?? config.resourceAttributes['service.name'] ?? detectServiceName(),
-    'service.instance.id': randomUuid(),
-    ...detectProcess(),
-    ...detectHost(),
+    ...(detects('serviceinstance') && { 'service.instance.id': randomUuid() }),
+    ...(detects('process') && detectProcess()),
+    ...(detects('container') && detectContainer()),
+    ...(detects('host') && detectHost()),
+    ...(detects('os') && detectOs()),
+    ...(detects('kubernetes') && detectKubernetes(KUBERNETES_SOURCES)),
     ...config.resourceAttributes,
     ...(config.serviceName === undefined ? {} : { 'service.name': config.serviceName }),
     'telemetry.sdk.name': 'hookline',
@@ -131,18 +138,23 @@ function detectProcess(): Attributes {
   };
   const owner = attempt(() => os().userInfo().username);
   if (owner !== undefined) attributes['process.owner'] = owner;
-  const container = attempt(readContainerId);
-  if (container !== undefined) attributes['container.id'] = container;
   return attributes;
 }
 
+function detectContainer(): Attributes {
+  const container = attempt(readContainerId);
+  return container === undefined ? {} : { 'container.id': container };
+}
+
 function detectHost(): Attributes {
-  const attributes: Attributes = {
-    'host.arch': ARCHITECTURES[process.arch] ?? process.arch,
-    'os.type': OPERATING_SYSTEMS[process.platform] ?? process.platform,
-  };
+  const attributes: Attributes = { 'host.arch': ARCHITECTURES[process.arch] ?? process.arch };
   const name = attempt(() => os().hostname());
   if (name !== undefined && name !== '') attributes['host.name'] = name;
+  return attributes;
+}
+
+function detectOs(): Attributes {
+  const attributes: Attributes = { 'os.type': OPERATING_SYSTEMS[process.platform] ?? process.platform };
   const version = attempt(() => os().release());
   if (version !== undefined) attributes['os.version'] = version;
   return attributes;

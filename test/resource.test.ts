@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { loadConfig } from '../src/config';
 import { commandArgs, containerId, createResource } from '../src/resource';
 
 /** Types of the semantic conventions' registry, release 1.44.0. */
@@ -39,7 +40,11 @@ const REGISTRY: Record<string, 'string' | 'int' | 'string[]' | readonly string[]
   'telemetry.sdk.version': 'string',
 };
 
-const UNSET = { serviceName: undefined, resourceAttributes: {} };
+const UNSET = {
+  serviceName: undefined,
+  resourceAttributes: {},
+  resourceDetectors: loadConfig({}).config.resourceDetectors,
+};
 
 describe('resource', () => {
   it('has keys, types and values of the registry only', () => {
@@ -67,6 +72,7 @@ describe('resource', () => {
   it('detects once, and on the first read only', () => {
     let reads = 0;
     const resource = createResource({
+      ...UNSET,
       get serviceName(): string {
         reads++;
         return 'late';
@@ -95,25 +101,25 @@ describe('resource', () => {
       'deployment.environment.name': 'test',
       'telemetry.sdk.name': 'other',
     };
-    expect(createResource({ serviceName: undefined, resourceAttributes }).attributes).toMatchObject({
+    expect(createResource({ ...UNSET, resourceAttributes }).attributes).toMatchObject({
       'service.name': 'from-attributes',
       'service.instance.id': 'mine',
       'host.name': 'box',
       'deployment.environment.name': 'test',
       'telemetry.sdk.name': 'hookline',
     });
-    expect(createResource({ serviceName: 'from-name', resourceAttributes }).attributes['service.name']).toBe(
+    expect(createResource({ ...UNSET, serviceName: 'from-name', resourceAttributes }).attributes['service.name']).toBe(
       'from-name',
     );
   });
 
   it('has the methods of an SDK resource', async () => {
-    const resource = createResource({ serviceName: 'a', resourceAttributes: {} });
+    const resource = createResource({ ...UNSET, serviceName: 'a' });
     expect(resource.asyncAttributesPending).toBe(false);
     await resource.waitForAsyncAttributes();
     expect(Object.fromEntries(resource.getRawAttributes())).toEqual(resource.attributes);
     expect(resource.merge(null)).toBe(resource);
-    const merged = resource.merge(createResource({ serviceName: 'b', resourceAttributes: { extra: 'x' } }));
+    const merged = resource.merge(createResource({ ...UNSET, serviceName: 'b', resourceAttributes: { extra: 'x' } }));
     expect(merged.attributes).toMatchObject({ 'service.name': 'b', extra: 'x' });
     expect(resource.attributes['service.name']).toBe('a');
   });
@@ -245,5 +251,24 @@ describe('container id', () => {
     const mounts = `700 30 0:60 / /var/lib/docker/containers/${other}/mounts/shm rw - tmpfs shm rw\n`;
     expect(containerId('0::/init.scope\n', () => mounts)).toBeUndefined();
     expect(containerId('', nothing)).toBeUndefined();
+  });
+});
+
+describe('detectors', () => {
+  const keys = (...resourceDetectors: string[]) =>
+    Object.keys(createResource({ ...UNSET, resourceDetectors: resourceDetectors as never }).attributes).filter(
+      (key) => !key.startsWith('telemetry.'),
+    );
+
+  it('give what is asked for and no more', () => {
+    expect(keys()).toEqual(['service.name']);
+    expect(keys('host')).toEqual(['service.name', 'host.arch', 'host.name']);
+    expect(keys('os')).toEqual(['service.name', 'os.type', 'os.version']);
+    expect(keys('serviceinstance')).toEqual(['service.name', 'service.instance.id']);
+    expect(keys('process')).toContain('process.pid');
+    expect(keys('process').every((key) => key.startsWith('process.') || key === 'service.name')).toBe(true);
+    // This process may run in a container or pod, or not.
+    expect(keys('container').every((key) => key === 'service.name' || key === 'container.id')).toBe(true);
+    expect(keys('kubernetes').every((key) => key === 'service.name' || key.startsWith('k8s.'))).toBe(true);
   });
 });
