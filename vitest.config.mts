@@ -8,11 +8,12 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     exclude: [...configDefaults.exclude, '.cache/**', 'dist/**'],
-    globalSetup: ['test/support/build.ts'],
+    globalSetup: ['test/support/build.ts', 'test/support/servers-setup.ts'],
     // Real processes per file: some tests patch builtins and touch process-wide state.
     pool: 'forks',
     // Most tests start child processes; on a busy shared machine one start can take seconds.
     testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // A hook may be the first to need a package or a server, which are then installed and started.
+    hookTimeout: 600_000,
   },
 });

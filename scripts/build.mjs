@@ -53,7 +53,14 @@ const lazy = {
  * Files that are built apart but use the agent's own modules take those with a state from the running agent, where a copy
  * would be a second log, clock or context.
  */
-const SHARED = { '../log': 'log', '../exit': 'exit', '../trace/clock': 'clock', '../trace/context': 'context' };
+const SHARED = {
+  '../log': 'log',
+  '../exit': 'exit',
+  '../propagation/trace-state': 'traceState',
+  '../trace/clock': 'clock',
+  '../trace/context': 'context',
+  '../trace/span-identity': 'identity',
+};
 const withAgent = {
   name: 'with-agent',
   setup(bundler) {
@@ -108,6 +115,9 @@ await Promise.all([
       tracing: 'src/hook/tracing.ts',
       user: 'src/hook/user.ts',
       'foreign-loaders': 'src/hook/foreign-loaders.ts',
+      propagators: 'src/propagation/load.ts',
+      samplers: 'src/sampling/load.ts',
+      'tail-sampling': 'src/sampling/tail.ts',
     },
     external: ['import-in-the-middle'],
     outdir: join(out, 'lazy'),

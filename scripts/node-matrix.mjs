@@ -3,17 +3,16 @@
 //
 //   npm run test:matrix                     every version
 //   npm run test:matrix -- 18.19.0 22.11.0  these versions
-import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { startServers } from './servers/start.mjs';
+import { printTable, root, runSuite } from './suite.mjs';
 
 // The oldest supported release, the edges of each line's module hooks, and the newest of each line.
 const VERSIONS = ['18.19.0', '18.20.8', '20.9.0', '22.11.0', '22.23.3', '24.21.0', '26.10.0'];
 const SUITE = 'test/e2e';
 
-const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const cache = join(root, '.cache');
 const asked = process.argv.slice(2);
 const nodes =
@@ -21,53 +20,19 @@ const nodes =
     ? (asked.length > 0 ? asked : VERSIONS).map(fetchNode)
     : findNodes();
 
-const rows = nodes.map(({ version, binary, error }) => {
-  if (!binary) return { version, passed: 0, failed: 1, note: error };
-  console.log(`\n=== Node ${version}`);
-  return { version, ...runSuite(binary) };
-});
-
-const table = [
-  ['version', 'passed', 'failed', ''],
-  ...rows.map((row) => [row.version, row.passed, row.failed, row.note ?? '']),
-];
-console.log();
-for (const [version, passed, failed, note] of table) {
-  console.log(
-    `${String(version).padEnd(10)} ${String(passed).padStart(7)} ${String(failed).padStart(7)}  ${note}`.trimEnd(),
-  );
+// One for all runs: what has to be brought up is brought up once.
+const servers = await startServers();
+let rows;
+try {
+  rows = nodes.map(({ version, binary, error }) => {
+    if (!binary) return { version, passed: 0, failed: 1, note: error };
+    console.log(`\n=== Node ${version}`);
+    return { version, ...runSuite([SUITE], { HOOKLINE_TEST_NODE: binary }) };
+  });
+} finally {
+  await servers.close();
 }
-const sum = (key) => rows.reduce((total, row) => total + row[key], 0);
-console.log(`matrix: ${sum('passed')} passed, ${sum('failed')} failed`);
-process.exitCode = rows.length > 0 && sum('failed') === 0 ? 0 : 1;
-
-function runSuite(binary) {
-  const directory = mkdtempSync(join(tmpdir(), 'hookline-matrix-'));
-  const report = join(directory, 'report.json');
-  try {
-    const { status } = spawnSync(
-      process.execPath,
-      [
-        join(root, 'node_modules/vitest/vitest.mjs'),
-        'run',
-        SUITE,
-        '--reporter=dot',
-        '--reporter=json',
-        `--outputFile.json=${report}`,
-      ],
-      { cwd: root, stdio: 'inherit', env: { ...process.env, HOOKLINE_TEST_NODE: binary } },
-    );
-    if (!existsSync(report)) return { passed: 0, failed: 1, note: `the suite did not run (exit code ${status})` };
-    const { numPassedTests, numFailedTests, numTotalTests } = JSON.parse(readFileSync(report, 'utf8'));
-    // A file that cannot be loaded, or an error outside a test, fails the run without failing a test.
-    const failed = numFailedTests || (status === 0 && numTotalTests > 0 ? 0 : 1);
-    const skipped = numTotalTests - numPassedTests - numFailedTests;
-    const notes = [skipped > 0 && `${skipped} skipped`, failed > numFailedTests && 'the run failed outside its tests'];
-    return { passed: numPassedTests, failed, note: notes.filter(Boolean).join(', ') };
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
-}
+printTable('matrix', ['version'], rows);
 
 /** Node's own binaries, as npm carries them; kept in .cache/ between runs. */
 function fetchNode(version) {
