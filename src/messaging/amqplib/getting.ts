@@ -1,0 +1,148 @@
+import type { AnyFunction } from '../../hook/disguise';
+import type { Done, Operation, Span, Tracing } from '../../hook/instrumentation';
+import {
+  MESSAGING_DESTINATION_ANONYMOUS,
+  MESSAGING_DESTINATION_NAME,
+  MESSAGING_DESTINATION_TEMPORARY,
+  MESSAGING_OPERATION_NAME,
+  MESSAGING_OPERATION_TYPE,
+  MESSAGING_SYSTEM,
+} from '../../semconv';
+import { readField } from '../amqp-headers';
+import { addConnection, messageAttributes, RABBITMQ } from './attributes';
+import { stateFor } from './channel-state';
+import { failureOf } from './failure';
+import type { Channel, Message } from './library';
+import { linkFor } from './link';
+import { type Place, placeOf, queueOf, spanName } from './place';
+import { textOf } from './values';
+
+const CLIENT = 2;
+
+type GetOperation = Operation<Channel, [Place, ...unknown[]]>;
+
+/** A message that was got, and from where. */
+interface Got {
+  readonly message: Message;
+  readonly place: Place;
+}
+
+interface Thenable {
+  then(onFulfilled: (value: unknown) => unknown, onRejected: (error: unknown) => unknown): unknown;
+}
+
+/** Traces `get` of one of the two APIs. */
+export function patchGetting(prototype: object, tracing: Tracing): void {
+  const operation = getOperation(tracing);
+  tracing.replace(prototype, 'get', (original) => getting(original, operation, tracing));
+}
+
+function getOperation(tracing: Tracing): GetOperation {
+  return {
+    kind: CLIENT,
+    name: ({ args: [place] }) => spanName('get', place),
+    attributes: ({ self, args: [{ queue, traits }] }) =>
+      addConnection(
+        {
+          [MESSAGING_SYSTEM]: RABBITMQ,
+          [MESSAGING_OPERATION_NAME]: 'get',
+          [MESSAGING_OPERATION_TYPE]: 'receive',
+          [MESSAGING_DESTINATION_NAME]: queue,
+          [MESSAGING_DESTINATION_ANONYMOUS]: traits.anonymous || undefined,
+          [MESSAGING_DESTINATION_TEMPORARY]: traits.temporary || undefined,
+        },
+        linkFor(self.connection),
+      ),
+    end: (span, { value }) => {
+      if (value !== undefined) received(span, value as Got, tracing);
+    },
+  };
+}
+
+function received(span: Span, { message, place }: Got, tracing: Tracing): void {
+  const { fields, properties } = message;
+  const from = { ...place, exchange: textOf(fields?.exchange), routingKey: textOf(fields?.routingKey) };
+  span.adopt(messageAttributes('get', 'receive', message, from));
+  const { identity } = tracing.extract((name) => readField(properties?.headers, name));
+  if (identity !== undefined) span.addLink({ context: identity.spanContext() });
+}
+
+function getting(original: AnyFunction, operation: GetOperation, tracing: Tracing): AnyFunction {
+  return {
+    get(this: Channel, ...args: unknown[]): unknown {
+      const answered = tracing.guard(() => beginGet(this, args, operation, tracing));
+      if (answered === undefined) return Reflect.apply(original, this, args);
+      const callback = args[2];
+      if (typeof callback === 'function') {
+        const caller = tracing.active();
+        args[2] = function (this: unknown, ...results: unknown[]): unknown {
+          answered(results[0] ?? undefined, results[1]);
+          return tracing.run(caller, callback as never, this, results);
+        };
+      }
+      let result: unknown;
+      try {
+        result = Reflect.apply(original, this, args);
+      } catch (error) {
+        answered(error);
+        throw error;
+      }
+      if (typeof callback === 'function') return result;
+      // Native from 0.10 on, bluebird's before; the one that is derived is of the same make.
+      if (isThenable(result)) {
+        return result.then(
+          (value) => {
+            answered(undefined, value);
+            return value;
+          },
+          (error) => {
+            answered(error ?? new Error('rejected without a reason'));
+            throw error;
+          },
+        );
+      }
+      answered();
+      return result;
+    },
+  }.get;
+}
+
+function isThenable(value: unknown): value is Thenable {
+  return typeof (value as Partial<Thenable> | null)?.then === 'function';
+}
+
+/** Returns what takes the answer. */
+function beginGet(
+  channel: Channel,
+  args: readonly unknown[],
+  operation: GetOperation,
+  tracing: Tracing,
+): Done | undefined {
+  const state = stateFor(channel);
+  const queue = textOf(args[0]) || state.lastDeclared;
+  const place = placeOf(channel, '', '', queue);
+  const begun = tracing.begin(operation, { self: channel, args: [place] });
+  if (begun === undefined) return undefined;
+  const { done } = begun;
+  // Up to 1.0.5 a callback hears nothing when its channel is closed.
+  if (begun.span !== undefined) state.gets.add(done);
+  return (error, value) => {
+    tracing.guard(() => {
+      state.gets.delete(done);
+      const message = typeof value === 'object' && value !== null ? (value as Message) : undefined;
+      if (message !== undefined) queueOf.set(message, queue);
+      done(error === undefined ? undefined : replyError(error), message && ({ message, place } satisfies Got));
+    });
+  };
+}
+
+/** An error of the broker's has a number for its code. Up to 1.0.5 a promise is rejected with the frame itself. */
+function replyError(error: unknown): unknown {
+  const { code, message, fields } = error as {
+    code?: unknown;
+    message?: unknown;
+    fields?: { replyCode?: unknown; replyText?: unknown };
+  };
+  const replyCode = fields?.replyCode ?? code;
+  return typeof replyCode === 'number' ? failureOf({ code: replyCode, message: fields?.replyText ?? message }) : error;
+}

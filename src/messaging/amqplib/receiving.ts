@@ -1,0 +1,157 @@
+import type { AnyFunction } from '../../hook/disguise';
+import type { Begun, Operation, TraceContext, Tracing } from '../../hook/instrumentation';
+import { SERVER_ADDRESS, SERVER_PORT } from '../../semconv';
+import { readField } from '../amqp-headers';
+import { Sweeper } from '../deliveries';
+import { messageAttributes } from './attributes';
+import { before } from './before';
+import { stateFor, stateOf } from './channel-state';
+import type { Channel, Message } from './library';
+import { linkFor, rememberQueue } from './link';
+import { type Place, placeOf, spanName } from './place';
+import { textOf } from './values';
+
+const CONSUMER = 4;
+
+const SPAN_KEY = Symbol.for('OpenTelemetry Context Key SPAN');
+
+const { setInterval: startInterval, clearInterval: stopInterval } = globalThis;
+
+type ProcessCall = [message: Message, place: Place, creation: TraceContext];
+
+/** A message on its way into its handler. */
+interface Started {
+  readonly begun: Begun;
+  /** Ends its span and forgets it. */
+  readonly end: (error?: unknown) => void;
+  /** The span ends with the handler, not with the settling of the message. */
+  readonly isOver: boolean;
+}
+
+/** Traces the handling of messages by consumers. */
+export function patchReceiving(prototype: object, tracing: Tracing): void {
+  before(prototype, 'unregisterConsumer', tracing, (channel, [tag]) => {
+    stateOf.get(channel)?.consumers.delete(String(tag));
+  });
+  const sweeper = createSweeper(tracing);
+  tracing.replace(prototype, 'dispatchMessage', (original) => dispatching(original, sweeper, tracing));
+}
+
+function createSweeper(tracing: Tracing): Sweeper {
+  return new Sweeper(tracing.config.amqplib.consumeTimeoutMs, (turn, intervalMs) => {
+    const root = tracing.extract(() => undefined);
+    // Started in a handler, it would keep that handler's context.
+    const timer = tracing.run(root, startInterval as never, undefined, [
+      () => {
+        if (tracing.off) stopInterval(timer);
+        else tracing.guard(turn);
+      },
+      intervalMs,
+    ]) as NodeJS.Timeout;
+    timer.unref();
+    return () => stopInterval(timer);
+  });
+}
+
+function dispatching(original: AnyFunction, sweeper: Sweeper, tracing: Tracing): AnyFunction {
+  const operation = processOperation(tracing);
+  return {
+    dispatchMessage(this: Channel, ...args: unknown[]): unknown {
+      const message = args[1] as Message | null;
+      if (tracing.off || message === null || message === undefined) {
+        tracing.guard(() => stateOf.get(this)?.consumers.delete(String((args[0] as Message['fields'])?.consumerTag)));
+        return Reflect.apply(original, this, args);
+      }
+      const started = tracing.guard(() => startProcess(this, message, operation, sweeper, tracing));
+      if (started === undefined) return Reflect.apply(original, this, args);
+      let result: unknown;
+      try {
+        result = tracing.run(started.begun.context, original, this, args);
+      } catch (error) {
+        started.end(error);
+        throw error;
+      }
+      return handled(this, message, started, result);
+    },
+  }.dispatchMessage;
+}
+
+function startProcess(
+  channel: Channel,
+  message: Message,
+  operation: Operation<Channel, ProcessCall>,
+  sweeper: Sweeper,
+  tracing: Tracing,
+): Started | undefined {
+  // Cancelled in the meantime: amqplib is about to say so.
+  if (!handlerOf(channel, message)) return undefined;
+  const { fields, properties } = message;
+  const state = stateFor(channel);
+  const consumer = state.consumers.get(textOf(fields?.consumerTag));
+  const link = linkFor(channel.connection);
+  const replyTo = properties?.replyTo;
+  if (typeof replyTo === 'string' && replyTo !== '') rememberQueue(link, replyTo, undefined);
+  const place = placeOf(channel, textOf(fields?.exchange), textOf(fields?.routingKey), consumer?.queue ?? '');
+  const creation = tracing.extract((name) => readField(properties?.headers, name));
+  const begun = tracing.begin(operation, { self: channel, args: [message, place, creation] });
+  if (begun === undefined) return undefined;
+
+  const tag = fields?.deliveryTag;
+  const isSettled = consumer?.noAck === true || typeof tag !== 'number';
+  const isOver = isSettled || tracing.config.amqplib.consumeEnd === 'handler';
+  if (!isSettled) {
+    state.deliveries.add(tag, { end: isOver ? ignore : begun.done, turn: sweeper.turn, place, creation });
+    sweeper.watch(state.deliveries);
+  }
+  return { begun, end: begun.done, isOver };
+}
+
+function ignore(): void {}
+
+/** After the handler returned. */
+function handled(channel: Channel, message: Message, { begun, end, isOver }: Started, result: unknown): unknown {
+  if (begun.span === undefined) return result;
+  if (result instanceof Promise && isAsyncFunction(handlerOf(channel, message))) {
+    // Nobody else has an async function's promise, so the one that is derived from it may be rejected in its place.
+    return result.then(
+      (value) => {
+        if (isOver) end();
+        return value;
+      },
+      (error) => {
+        end(error ?? new Error('rejected without a reason'));
+        throw error;
+      },
+    );
+  }
+  if (isOver) end();
+  return result;
+}
+
+function handlerOf({ consumers }: Channel, { fields }: Message): unknown {
+  const tag = textOf(fields?.consumerTag);
+  return consumers instanceof Map ? consumers.get(tag) : consumers?.[tag];
+}
+
+/** Bound ones too, which inherit what they are. */
+function isAsyncFunction(handler: unknown): boolean {
+  return Object.prototype.toString.call(handler) === '[object AsyncFunction]';
+}
+
+function processOperation(tracing: Tracing): Operation<Channel, ProcessCall> {
+  const linked = tracing.config.amqplib.useLinksForConsume;
+  return {
+    kind: CONSUMER,
+    name: ({ args: [, place] }) => spanName('consume', place),
+    // Without its span, a context still carries the baggage.
+    parent: ({ args: [, , creation] }) => (linked ? creation.deleteValue(SPAN_KEY) : creation),
+    links: ({ args: [, , creation] }) => [creation],
+    attributes: ({ self, args: [message, place] }) => {
+      const attributes = messageAttributes('consume', 'process', message, place);
+      const { broker } = linkFor(self.connection);
+      attributes[SERVER_ADDRESS] = broker?.address;
+      attributes[SERVER_PORT] = broker?.port;
+      return attributes;
+    },
+  };
+}
