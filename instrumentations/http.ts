@@ -17,6 +17,7 @@ import { createStamp } from '../src/hook/stamp';
 import { isAbort, isPurpose } from '../src/http/cancellation';
 import { type ClientTarget, clientAttributes, endClientSpan } from '../src/http/client-attributes';
 import { captureHeaders, firstValue, rawHeader } from '../src/http/headers';
+import { isHealthCheck } from '../src/http/health';
 import { isIgnored } from '../src/http/ignore';
 import { setMethod, spanName } from '../src/http/method';
 import { type ServerRequest, serverAttributes } from '../src/http/server-attributes';
@@ -145,8 +146,11 @@ function beginExchange(
 
 /** For a request that the operator wants no spans of: the caller's trace goes on, nothing is recorded. */
 function ignoredContext(request: IncomingMessage, tracing: Tracing): TraceContext | undefined {
-  if (!isIgnored(request.url, tracing.config.http.serverIgnorePaths)) return undefined;
-  return tracing.extract((name) => header(request, name)).suppress();
+  const { serverIgnorePaths, muteHealthChecks } = tracing.config.http;
+  const unwanted =
+    isIgnored(request.url, serverIgnorePaths) ||
+    (muteHealthChecks && isHealthCheck(request.method, request.url, firstValue(header(request, 'user-agent'))));
+  return unwanted ? tracing.mute((name) => header(request, name)) : undefined;
 }
 
 function serverOperation(scheme: string, tracing: Tracing): Operation<unknown, [IncomingMessage, ServerResponse]> {

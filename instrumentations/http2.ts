@@ -3,7 +3,7 @@
  *
  * The classes are not exported, so their prototypes are reached through the first server, session and stream. Events
  * are observed by replacing `emit`, as in http.ts. A server span ends when the stream closes, a client span when the
- * response headers were read.
+ * response headers were read. Sessions and streams that another instrumentation claimed, as gRPC's are, have no spans here.
  */
 
 import type { ClientHttp2Session, ClientHttp2Stream, Http2Session, ServerHttp2Stream } from 'node:http2';
@@ -13,6 +13,7 @@ import type { Done, Instrumentation, Operation, Span, TraceContext, Tracing } fr
 import { createStamp } from '../src/hook/stamp';
 import { clientAttributes, endClientSpan } from '../src/http/client-attributes';
 import { captureHeaders, firstValue } from '../src/http/headers';
+import { isHealthCheck } from '../src/http/health';
 import { isIgnored } from '../src/http/ignore';
 import { spanName } from '../src/http/method';
 import { serverAttributes } from '../src/http/server-attributes';
@@ -128,11 +129,11 @@ function beginStream(
   tracing: Tracing,
 ): TraceContext | undefined {
   const target = stream as ServerHttp2Stream;
-  if (exchangeOf.get(target) !== undefined) return undefined;
+  if (exchangeOf.get(target) !== undefined || tracing.isClaimed(target)) return undefined;
   patchStream(prototypeOf(target), tracing, onServerEvent);
   const fields = headers as Headers;
-  if (isIgnored(firstValue(fields[':path']), tracing.config.http.serverIgnorePaths)) {
-    const context = tracing.extract((name) => fields[name]).suppress();
+  if (isUnwanted(fields, tracing)) {
+    const context = tracing.mute((name) => fields[name]);
     exchangeOf.set(target, { context, done: () => {}, error: undefined, cancelled: false });
     return context;
   }
@@ -140,6 +141,14 @@ function beginStream(
   if (begun === undefined) return undefined;
   exchangeOf.set(target, { context: begun.context, done: begun.done, error: undefined, cancelled: false });
   return begun.context;
+}
+
+/** A request that the operator wants no spans of. */
+function isUnwanted(fields: Headers, { config }: Tracing): boolean {
+  const { serverIgnorePaths, muteHealthChecks } = config.http;
+  const path = firstValue(fields[':path']);
+  if (isIgnored(path, serverIgnorePaths)) return true;
+  return muteHealthChecks && isHealthCheck(firstValue(fields[':method']), path, firstValue(fields['user-agent']));
 }
 
 function onServerEvent(exchange: Exchange, stream: object, event: unknown, arg: unknown): void {
@@ -246,7 +255,9 @@ function clientOperation(tracing: Tracing): Operation<ClientHttp2Session, [unkno
   return {
     kind: CLIENT,
     name: ({ self, args: [headers] }) =>
-      isUndici(self) ? undefined : spanName(String(field(headers, ':method') ?? 'GET'), http.knownMethods),
+      isUndici(self) || tracing.isClaimed(self)
+        ? undefined
+        : spanName(String(field(headers, ':method') ?? 'GET'), http.knownMethods),
     attributes: ({ self, args: [headers] }) => {
       const origin = originOf.get(self);
       const attributes = clientAttributes(

@@ -7,6 +7,8 @@ import type { Instrumentation } from '../src/hook/instrumentation';
 import type { Definition } from '../src/hook/registry';
 
 export const definitions: readonly Definition[] = [
+  { name: 'amqplib', modules: ['amqplib'], load: () => take(require('./instrumentations/amqplib.js')) },
+  { name: 'grpc', modules: ['@grpc/grpc-js'], load: () => take(require('./instrumentations/grpc.js')) },
   {
     name: 'http',
     aliases: ['https'],
@@ -14,6 +16,12 @@ export const definitions: readonly Definition[] = [
     load: () => take(require('./instrumentations/http.js')),
   },
   { name: 'http2', modules: ['http2'], load: () => take(require('./instrumentations/http2.js')) },
+  { name: 'mysql2', modules: ['mysql2'], load: () => take(require('./instrumentations/mysql2.js')) },
+  {
+    name: 'pg',
+    modules: ['pg', 'pg-cursor', 'pg-pool'],
+    load: () => take(require('./instrumentations/pg.js')),
+  },
   {
     name: 'undici',
     aliases: ['fetch'],
