@@ -1,21 +1,25 @@
 import { definitions } from '../instrumentations/index';
 import { patchApiGlobals, registerApi } from './api';
-import { type Config, loadConfig } from './config';
+import { type Config, loadConfig, type TailSamplingConfig } from './config';
 import * as exit from './exit';
 import { DeferredProcessor } from './export/deferred';
 import { displayUrl } from './export/endpoint';
-import type { ProcessorStats } from './export/processor';
+import type { MemorySpans, ProcessorStats } from './export/processor';
 import { Channels } from './hook/channels';
 import { type Hooks, installHooks } from './hook/load';
 import { type Definition, type InstrumentationStatus, Registry, unknownNames } from './hook/registry';
 import * as logging from './log';
 import { isLogged, log, setLogLevel } from './log';
 import { createPropagator } from './propagation/composite';
+import * as traceState from './propagation/trace-state';
 import { createResource } from './resource';
+import type { TailSamplingProcessor } from './sampling/tail';
 import { SCHEMA_URL } from './semconv';
 import * as clock from './trace/clock';
 import * as context from './trace/context';
 import { createSampler } from './trace/sampler';
+import type { Span } from './trace/span';
+import * as identity from './trace/span-identity';
 import { TracerProvider } from './trace/tracer';
 import { VERSION } from './version';
 
@@ -26,6 +30,8 @@ export interface Agent {
   /** Sends what is queued. Resolves to whether everything was delivered within the time; never rejects. */
   flush(timeoutMs?: number): Promise<boolean>;
   status(): AgentStatus;
+  /** What OTEL_TRACES_EXPORTER=memory keeps; `undefined` without it, and before the first span has ended. */
+  memory(): MemorySpans | undefined;
 }
 
 export interface AgentStatus {
@@ -39,7 +45,7 @@ export interface AgentStatus {
  * `require.cache`, and a second agent with a second context storage would come of it.
  */
 Object.defineProperty(globalThis, Symbol.for('hookline.shared'), {
-  value: { log: logging, exit, clock, context },
+  value: { log: logging, exit, clock, context, identity, traceState },
   configurable: true,
 });
 
@@ -52,11 +58,21 @@ export function start(): Promise<void> | undefined {
   setLogLevel(config.logLevel);
   for (const problem of problems) log.warn(problem);
 
-  const processor = new DeferredProcessor(config);
+  const exporting = new DeferredProcessor(config);
+  const tail = config.tailSampling === undefined ? undefined : startTailSampling(config.tailSampling, exporting);
+  const processor = tail ?? exporting;
   const resource = createResource(config);
-  const sampler = createSampler(config.sampler);
-  const provider = new TracerProvider({ resource, sampler, limits: config.limits, processor });
-  const propagator = createPropagator(config.propagators);
+  const sampler = createSampler(config.sampler, (sampler) =>
+    (require('./lazy/samplers.js') as typeof import('./sampling/load')).loadSampler(
+      sampler,
+      String(resource.attributes['service.name']),
+    ),
+  );
+  const onStart = tail === undefined ? undefined : (span: Span): void => tail.onStart(span);
+  const provider = new TracerProvider({ resource, sampler, limits: config.limits, processor, onStart });
+  const propagator = createPropagator(config.propagators, (name) =>
+    (require('./lazy/propagators.js') as typeof import('./propagation/load')).loadPropagator(name),
+  );
   registerApi({
     provider,
     propagator,
@@ -88,6 +104,7 @@ export function start(): Promise<void> | undefined {
     version: VERSION,
     config,
     flush: (timeoutMs = config.batch.exportTimeoutMs) => processor.flush(timeoutMs),
+    memory: () => exporting.memory,
     status: () => ({ instrumentations: registry.status(), export: processor.stats() }),
   };
   Object.defineProperty(globalThis, Symbol.for('hookline'), { value: agent, configurable: true });
@@ -103,6 +120,11 @@ export function start(): Promise<void> | undefined {
     return undefined;
   }
   return pending.finally(announce);
+}
+
+function startTailSampling(config: TailSamplingConfig, exporting: DeferredProcessor): TailSamplingProcessor {
+  const { createTailSampling } = require('./lazy/tail-sampling.js') as typeof import('./sampling/tail');
+  return createTailSampling(config, exporting);
 }
 
 /**
@@ -145,16 +167,22 @@ const apiDefinition: Definition = {
   }),
 };
 
+function takesRatio(name: string): boolean {
+  return name.endsWith('ratio') || name.endsWith('consistent_probability');
+}
+
 function startLine(config: Config, enabled: readonly Definition[], serviceName: unknown): string {
-  const { name, ratio } = config.sampler;
-  const exporters = config.exporters.map((name) =>
-    name === 'otlp' ? `otlp ${displayUrl(new URL(config.otlp.url))}` : name,
-  );
+  const { name, ratio, perSecond } = config.sampler;
+  const exporters = config.exporters.map((name) => {
+    if (name === 'otlp' || name === 'zipkin') return `${name} ${displayUrl(new URL(config[name].url))}`;
+    return name === 'file' ? `file ${config.file.path}` : name;
+  });
   return [
     `${VERSION} on Node.js ${process.versions.node}`,
     `service ${String(serviceName)}`,
     `exporter ${exporters.join(', ') || 'none'}`,
-    `sampler ${name}${name.endsWith('ratio') ? ` ${ratio}` : ''}`,
+    `sampler ${name}${takesRatio(name) ? ` ${ratio}` : perSecond === undefined ? '' : ` ${perSecond}/s`}`,
+    ...(config.tailSampling === undefined ? [] : ['tail sampling']),
     `instrumentations ${enabled.map(({ name }) => name).join(', ') || 'none'}`,
   ].join('; ');
 }

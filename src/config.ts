@@ -9,22 +9,39 @@ export interface Config {
   readonly serviceName: string | undefined;
   /** OTEL_RESOURCE_ATTRIBUTES, percent-decoded. */
   readonly resourceAttributes: Readonly<Record<string, string>>;
-  /** OTEL_PROPAGATORS without duplicates; empty for `none`. */
-  readonly propagators: readonly PropagatorName[];
+  /** OTEL_NODE_RESOURCE_DETECTORS: what is detected besides the name of the service; default all. */
+  readonly resourceDetectors: readonly ResourceDetectorName[];
+  /** OTEL_PROPAGATORS without duplicates: names in lower case, module specifiers as they are; empty for `none`. */
+  readonly propagators: readonly string[];
   /** OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG. */
-  readonly sampler: { readonly name: SamplerName; readonly ratio: number };
-  /** OTEL_TRACES_EXPORTER: `otlp`, `console`, or a module specifier, each once; empty for `none`. */
+  readonly sampler: SamplerConfig;
+  /** HOOKLINE_TAIL_SAMPLING*; `undefined` where spans are not held. */
+  readonly tailSampling: TailSamplingConfig | undefined;
+  /** OTEL_TRACES_EXPORTER: a name of EXPORTER_NAMES or a module specifier, each once; empty for `none`. */
   readonly exporters: readonly string[];
+  /**
+   * HOOKLINE_EXPORTER_OPTIONS: by what OTEL_TRACES_EXPORTER calls a module, the options that its exporter is made with.
+   * Values may be secrets: they appear in no message.
+   */
+  readonly exporterOptions: Readonly<Record<string, unknown>>;
   readonly otlp: OtlpConfig;
+  readonly zipkin: HttpTarget;
+  readonly file: FileConfig;
+  /** HOOKLINE_CONSOLE_FORMAT: a tree for people, or a line of OTLP/JSON per batch. */
+  readonly consoleFormat: ConsoleFormat;
   readonly batch: BatchConfig;
   readonly limits: SpanLimits;
   /** HOOKLINE_EXIT_TIMEOUT: the longest that the end of the process is delayed while spans are left to send. */
   readonly exitTimeoutMs: number;
   readonly instrumentations: InstrumentationsConfig;
   readonly http: HttpConfig;
+  readonly pg: DatabaseConfig;
+  readonly mysql2: DatabaseConfig;
+  readonly amqplib: AmqplibConfig;
+  readonly grpc: GrpcConfig;
 }
 
-export type PropagatorName = 'tracecontext' | 'baggage';
+export type ResourceDetectorName = 'container' | 'host' | 'kubernetes' | 'os' | 'process' | 'serviceinstance';
 
 export type SamplerName =
   | 'always_on'
@@ -32,10 +49,64 @@ export type SamplerName =
   | 'traceidratio'
   | 'parentbased_always_on'
   | 'parentbased_always_off'
-  | 'parentbased_traceidratio';
+  | 'parentbased_traceidratio'
+  | LazySamplerName
+  | `parentbased_${LazySamplerName}`;
+
+/** Samplers whose code is read when they are named; src/sampling/load.ts makes them. */
+export type LazySamplerName = 'consistent_probability' | 'rate_limiting' | 'adaptive' | 'rules' | 'jaeger_remote';
+
+export interface SamplerConfig {
+  readonly name: SamplerName;
+  /** Share of traces, from 0 to 1; for those that take one. */
+  readonly ratio: number;
+  /** Traces per second: of all for `rate_limiting`, of each route for `adaptive`. */
+  readonly perSecond?: number;
+  /** As it was given, for `rules` and `jaeger_remote`, which read it themselves. */
+  readonly argument?: string | undefined;
+}
+
+/** HOOKLINE_TAIL_SAMPLING and HOOKLINE_TAIL_SAMPLING_*: which traces are kept once they are complete. */
+export interface TailSamplingConfig {
+  /** Every trace with a span that failed. */
+  readonly errors: boolean;
+  /** Every trace whose local root took so long; `undefined`: whatever it took. */
+  readonly slowMs: number | undefined;
+  /** Share of the rest, from 0 to 1. */
+  readonly ratio: number;
+  /** The first of each route, and then one in so many; `undefined`: none for the route's sake. */
+  readonly everyNth: number | undefined;
+  /** Traces held at once; further ones are decided when they start. */
+  readonly maxTraces: number;
+  /** Spans held of one trace; one with more is decided then. */
+  readonly maxSpansPerTrace: number;
+  /** From the end of the local root to the decision. */
+  readonly graceMs: number;
+  /** A local root that takes longer is decided before its end. */
+  readonly timeoutMs: number;
+}
 
 /** OTEL_EXPORTER_OTLP_TRACES_* before OTEL_EXPORTER_OTLP_*. */
-export interface OtlpConfig {
+export interface OtlpConfig extends HttpTarget {
+  readonly protocol: OtlpProtocol;
+}
+
+export type OtlpProtocol = 'http/protobuf' | 'http/json' | 'grpc';
+
+export type ConsoleFormat = 'tree' | 'json';
+
+/** HOOKLINE_FILE_*. */
+export interface FileConfig {
+  /** HOOKLINE_FILE_PATH: `%p` stands for the process id; default `traces.jsonl` in the working directory. */
+  readonly path: string;
+  /** HOOKLINE_FILE_MAX_BYTES: a file that would grow beyond is renamed to `<path>.1`, and so on. */
+  readonly maxBytes: number;
+  /** HOOKLINE_FILE_MAX_FILES: with the one being written. */
+  readonly maxFiles: number;
+}
+
+/** Where batches are posted to. */
+export interface HttpTarget {
   /** Absolute http: or https: URL that batches are posted to; without user and password, which become a header. */
   readonly url: string;
   /** Names in lower case. Values are secrets: they appear in no message. */
@@ -83,16 +154,97 @@ export interface HttpConfig {
   readonly clientResponseHeaders: readonly string[];
   /** OTEL_INSTRUMENTATION_HTTP_SERVER_IGNORE_PATHS: exact paths, or prefixes ending in `*`; default none. */
   readonly serverIgnorePaths: readonly string[];
+  /** HOOKLINE_MUTE_HEALTH_CHECKS: no spans of requests that ask whether the service lives (src/http/health.ts); default false. */
+  readonly muteHealthChecks: boolean;
   /** OTEL_INSTRUMENTATION_HTTP_SENSITIVE_QUERY_PARAMETERS: replaces the conventions' seven keys; case-sensitive. */
   readonly sensitiveQueryParameters: ReadonlySet<string>;
 }
+
+/** OTEL_INSTRUMENTATION_{PG,MYSQL2}_*. */
+export interface DatabaseConfig {
+  /**
+   * _QUERY_SANITIZATION: where literals in SQL become `?`. `auto`: in text that comes without separate values, as the
+   * conventions have it; text with values is recorded as it is.
+   */
+  readonly querySanitization: QuerySanitization;
+  /** _CAPTURE_QUERY_PARAMETERS: record bound values; default false. */
+  readonly captureQueryParameters: boolean;
+  /** _SQLCOMMENTER: append the trace context to the SQL as a comment, prepared statements excepted; default false. */
+  readonly sqlCommenter: boolean;
+}
+
+export type QuerySanitization = 'auto' | 'always' | 'never';
+
+/** OTEL_INSTRUMENTATION_AMQPLIB_*. */
+export interface AmqplibConfig {
+  /**
+   * _CONSUME_END: when the span of a consumed message ends. `settle`: with its ack, nack or reject, or with the handler
+   * where the broker expects none; `handler`: when the handler returns or its promise settles.
+   */
+  readonly consumeEnd: ConsumeEnd;
+  /** _CONSUME_TIMEOUT: a message that is not settled by then has its span ended; 0: never. */
+  readonly consumeTimeoutMs: number;
+  /** _USE_LINKS_FOR_CONSUME: a consumed message's span only links to its producer's and starts a trace of its own. */
+  readonly useLinksForConsume: boolean;
+  /** _SETTLE_SPANS: spans for ack, nack and reject; default true. */
+  readonly settleSpans: boolean;
+}
+
+export type ConsumeEnd = 'settle' | 'handler';
+
+/** OTEL_INSTRUMENTATION_GRPC_*. */
+export interface GrpcConfig {
+  /** _IGNORE_METHODS: `package.Service/Method`, or prefixes that end in `*`; clients and servers. */
+  readonly ignoreMethods: readonly string[];
+  /** _{CLIENT,SERVER}_CAPTURE_{REQUEST,RESPONSE}_METADATA, lower case. */
+  readonly clientRequestMetadata: readonly string[];
+  readonly clientResponseMetadata: readonly string[];
+  readonly serverRequestMetadata: readonly string[];
+  readonly serverResponseMetadata: readonly string[];
+}
+
+/** Exporters of our own, as OTEL_TRACES_EXPORTER calls them; `otlp/stdout` is the specification's word for JSON lines. */
+const EXPORTER_NAMES: readonly string[] = ['otlp', 'zipkin', 'console', 'otlp/stdout', 'file', 'memory', 'none'];
 
 /** OTEL_TRACES_EXPORTER and OTEL_EXPORTER_OTLP_TRACES_ENDPOINT when nothing is set. */
 const DEFAULT_EXPORTERS: readonly string[] = ['otlp'];
 const DEFAULT_URL = 'http://localhost:4318/v1/traces';
 const TRACES_PATH = 'v1/traces';
+/** The same for OTEL_EXPORTER_OTLP_PROTOCOL=grpc. */
+const DEFAULT_GRPC_URL = 'http://localhost:4317/';
 
-const PROPAGATOR_NAMES: readonly PropagatorName[] = ['tracecontext', 'baggage'];
+/** OTEL_EXPORTER_ZIPKIN_ENDPOINT when nothing is set (specification: sdk-environment-variables.md, Zipkin). */
+const DEFAULT_ZIPKIN_URL = 'http://localhost:9411/api/v2/spans';
+
+/** HOOKLINE_FILE_PATH when nothing is set. */
+const DEFAULT_FILE = 'traces.jsonl';
+/** 100 MiB: five of them hold some hours of a busy service. */
+const DEFAULT_FILE_BYTES = 104_857_600;
+const MAX_FILES = 1000;
+
+const RESOURCE_DETECTOR_NAMES: readonly ResourceDetectorName[] = [
+  ...(['container', 'host', 'kubernetes', 'os', 'process', 'serviceinstance'] as const),
+];
+
+/** OTEL_PROPAGATORS when nothing is set. */
+const DEFAULT_PROPAGATORS = ['tracecontext', 'baggage'];
+const PROPAGATOR_NAMES = [...DEFAULT_PROPAGATORS, 'b3', 'b3multi', 'jaeger', 'xray', 'ottrace', 'datadog', 'gcp'];
+
+const QUERY_SANITIZATIONS: readonly QuerySanitization[] = ['auto', 'always', 'never'];
+
+const CONSUME_ENDS: readonly ConsumeEnd[] = ['settle', 'handler'];
+
+const OTLP_PROTOCOLS: readonly OtlpProtocol[] = ['http/protobuf', 'http/json', 'grpc'];
+
+const CONSOLE_FORMATS: readonly ConsoleFormat[] = ['tree', 'json'];
+
+const LAZY_SAMPLERS: readonly LazySamplerName[] = [
+  'consistent_probability',
+  'rate_limiting',
+  'adaptive',
+  'rules',
+  'jaeger_remote',
+];
 
 const SAMPLER_NAMES: readonly SamplerName[] = [
   'always_on',
@@ -101,16 +253,18 @@ const SAMPLER_NAMES: readonly SamplerName[] = [
   'parentbased_always_on',
   'parentbased_always_off',
   'parentbased_traceidratio',
+  ...LAZY_SAMPLERS,
+  ...LAZY_SAMPLERS.map((name) => `parentbased_${name}` as const),
 ];
 
+/** OTEL_TRACES_SAMPLER_ARG of samplers that count traces per second, when nothing is set. */
+const DEFAULT_PER_SECOND = { rate_limiting: 100, adaptive: 1 } as const;
+const MAX_PER_SECOND = 1_000_000;
+
+const TAIL_POLICIES = ['errors', 'slow', 'ratio', 'routes'] as const;
+
 /** Words of OTEL_TRACES_EXPORTER that other SDKs know: a module of that name is not what the operator means. */
-const UNSUPPORTED_EXPORTERS: ReadonlySet<string> = new Set([
-  'zipkin',
-  'jaeger',
-  'logging',
-  'prometheus',
-  'otlp/stdout',
-]);
+const UNSUPPORTED_EXPORTERS: ReadonlySet<string> = new Set(['jaeger', 'logging', 'prometheus']);
 
 /** Semantic conventions, `http.request.method`. */
 const KNOWN_METHODS = ['CONNECT', 'DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT', 'QUERY', 'TRACE'];
@@ -157,15 +311,37 @@ export function loadConfig(env: Env): { readonly config: Config; readonly proble
     logLevel: reader.oneOf('OTEL_LOG_LEVEL', LOG_LEVELS, 'warn'),
     serviceName: reader.text('OTEL_SERVICE_NAME'),
     resourceAttributes: readResourceAttributes(reader),
+    resourceDetectors: readResourceDetectors(reader),
     propagators: readPropagators(reader),
     sampler: readSampler(reader),
+    tailSampling: readTailSampling(reader),
     exporters: readExporters(reader),
+    exporterOptions: readExporterOptions(reader),
     otlp: readOtlp(reader),
+    zipkin: readZipkin(reader),
+    file: {
+      path: reader.text('HOOKLINE_FILE_PATH') ?? DEFAULT_FILE,
+      maxBytes: reader.integer('HOOKLINE_FILE_MAX_BYTES', DEFAULT_FILE_BYTES, 1, Number.MAX_SAFE_INTEGER),
+      maxFiles: reader.integer('HOOKLINE_FILE_MAX_FILES', 5, 1, MAX_FILES),
+    },
+    consoleFormat: reader.oneOf('HOOKLINE_CONSOLE_FORMAT', CONSOLE_FORMATS, 'tree'),
     batch,
     limits: readLimits(reader),
     exitTimeoutMs: reader.integer('HOOKLINE_EXIT_TIMEOUT', 1000, 0, MAX_TIMER_MS),
     instrumentations: readInstrumentations(reader, env),
     http: readHttp(reader),
+    pg: readDatabase(reader, {
+      querySanitization: 'OTEL_INSTRUMENTATION_PG_QUERY_SANITIZATION',
+      captureQueryParameters: 'OTEL_INSTRUMENTATION_PG_CAPTURE_QUERY_PARAMETERS',
+      sqlCommenter: 'OTEL_INSTRUMENTATION_PG_SQLCOMMENTER',
+    }),
+    mysql2: readDatabase(reader, {
+      querySanitization: 'OTEL_INSTRUMENTATION_MYSQL2_QUERY_SANITIZATION',
+      captureQueryParameters: 'OTEL_INSTRUMENTATION_MYSQL2_CAPTURE_QUERY_PARAMETERS',
+      sqlCommenter: 'OTEL_INSTRUMENTATION_MYSQL2_SQLCOMMENTER',
+    }),
+    amqplib: readAmqplib(reader),
+    grpc: readGrpc(reader),
   };
   return { config: deepFreeze(config), problems: Object.freeze(reader.problems) };
 }
@@ -275,38 +451,121 @@ function readResourceAttributes(reader: Reader): Record<string, string> {
   return attributes;
 }
 
-function readPropagators(reader: Reader): PropagatorName[] {
-  const name = 'OTEL_PROPAGATORS';
+/** `env` is OTEL_RESOURCE_ATTRIBUTES, which are always read: who sets them wants them. */
+function readResourceDetectors(reader: Reader): readonly ResourceDetectorName[] {
+  const name = 'OTEL_NODE_RESOURCE_DETECTORS';
   const items = reader.list(name)?.map((item) => item.toLowerCase());
-  if (items === undefined || items.length === 0) return [...PROPAGATOR_NAMES];
+  if (items === undefined || items.length === 0 || items.includes('all')) return [...RESOURCE_DETECTOR_NAMES];
   if (items.includes('none')) {
     if (items.length > 1) reader.problem(`${name} names none and others; using none`);
     return [];
   }
-  const known: PropagatorName[] = [];
-  const unknown: string[] = [];
-  for (const item of new Set(items)) (includes(PROPAGATOR_NAMES, item) ? known : unknown).push(item as PropagatorName);
-  if (known.length === 0) known.push(...PROPAGATOR_NAMES);
+  const unknown = items.filter((item) => item !== 'env' && !includes(RESOURCE_DETECTOR_NAMES, item));
+  const known = RESOURCE_DETECTOR_NAMES.filter((item) => items.includes(item));
   if (unknown.length > 0) {
-    const accepted = `${PROPAGATOR_NAMES.join(', ')}, none`;
-    reader.problem(`${name}: ${shown(unknown.join(','))} is not one of ${accepted}; using ${known.join(',')}`);
+    const accepted = `all, none, env, ${RESOURCE_DETECTOR_NAMES.join(', ')}`;
+    reader.problem(`${name}: ${shown(unknown.join(','))} is not one of ${accepted}; leaving it out`);
   }
   return known;
 }
 
-function readSampler(reader: Reader): Config['sampler'] {
-  const name = reader.oneOf('OTEL_TRACES_SAMPLER', SAMPLER_NAMES, 'parentbased_always_on');
-  // The other samplers take no argument, so that whatever it holds is not for us to judge.
-  if (!name.endsWith('traceidratio')) return { name, ratio: 1 };
-  const value = reader.text('OTEL_TRACES_SAMPLER_ARG');
-  if (value === undefined) return { name, ratio: 1 };
-  const ratio = isDecimal(value) ? Number(value) : Number.NaN;
-  if (ratio >= 0 && ratio <= 1) return { name, ratio };
-  reader.problem(`OTEL_TRACES_SAMPLER_ARG=${shown(value)} is not a number from 0 to 1; using 1`);
-  return { name, ratio: 1 };
+function readPropagators(reader: Reader): readonly string[] {
+  const name = 'OTEL_PROPAGATORS';
+  const items = reader.list(name);
+  if (items === undefined || items.length === 0) return [...DEFAULT_PROPAGATORS];
+  const known = new Set<string>();
+  const unknown: string[] = [];
+  for (const item of items) {
+    const word = item.toLowerCase();
+    if (word === 'none' || PROPAGATOR_NAMES.includes(word)) known.add(word);
+    // No propagator's name has these; every path, scope or export does.
+    else if (/[./@#]/.test(item)) known.add(item);
+    else unknown.push(item);
+  }
+  if (known.has('none')) {
+    if (items.length > 1) reader.problem(`${name} names none and others; using none`);
+    return [];
+  }
+  const used = known.size === 0 ? DEFAULT_PROPAGATORS : [...known];
+  if (unknown.length > 0) {
+    const accepted = `${PROPAGATOR_NAMES.join(', ')}, none or a path or package#export of a propagator`;
+    reader.problem(`${name}: ${shown(unknown.join(','))} is not one of ${accepted}; using ${used.join(',')}`);
+  }
+  return [...used];
 }
 
-/** `otlp`, `console` and `none` in any case; every other word is a module specifier, which keeps its case. */
+function readSampler(reader: Reader): SamplerConfig {
+  const name = reader.oneOf('OTEL_TRACES_SAMPLER', SAMPLER_NAMES, 'parentbased_always_on');
+  const variable = 'OTEL_TRACES_SAMPLER_ARG';
+  switch (name.startsWith('parentbased_') ? name.slice('parentbased_'.length) : name) {
+    case 'traceidratio':
+    case 'consistent_probability':
+      return { name, ratio: readRatio(reader, variable, 1) };
+    case 'rate_limiting':
+      return { name, ratio: 1, perSecond: readPerSecond(reader, variable, DEFAULT_PER_SECOND.rate_limiting) };
+    case 'adaptive':
+      return { name, ratio: 1, perSecond: readPerSecond(reader, variable, DEFAULT_PER_SECOND.adaptive) };
+    case 'rules':
+    case 'jaeger_remote':
+      return { name, ratio: 1, argument: reader.text(variable) };
+    default:
+      // The others take no argument, so that whatever it holds is not for us to judge.
+      return { name, ratio: 1 };
+  }
+}
+
+function readRatio(reader: Reader, variable: string, fallback: number): number {
+  const value = reader.text(variable);
+  if (value === undefined) return fallback;
+  const ratio = isDecimal(value) ? Number(value) : Number.NaN;
+  if (ratio >= 0 && ratio <= 1) return ratio;
+  reader.problem(`${variable}=${shown(value)} is not a number from 0 to 1; using ${fallback}`);
+  return fallback;
+}
+
+function readPerSecond(reader: Reader, variable: string, fallback: number): number {
+  const value = reader.text(variable);
+  if (value === undefined) return fallback;
+  const number = isDecimal(value) ? Number(value) : Number.NaN;
+  if (number > 0 && number <= MAX_PER_SECOND) return number;
+  const accepted = `a number of traces per second above 0 and up to ${MAX_PER_SECOND}`;
+  reader.problem(`${variable}=${shown(value)} is not ${accepted}; using ${fallback}`);
+  return fallback;
+}
+
+/** A list of what to keep; what is not in the list but has a variable of its own that is set, is meant as well. */
+function readTailSampling(reader: Reader): TailSamplingConfig | undefined {
+  const name = 'HOOKLINE_TAIL_SAMPLING';
+  const items = reader.list(name)?.map((item) => item.toLowerCase()) ?? [];
+  const isSwitch = items.length === 1 && (items[0] === 'true' || items[0] === 'false' || items[0] === 'none');
+  const unknown = isSwitch ? [] : items.filter((item) => !includes(TAIL_POLICIES, item));
+  const policies = new Set<string>(items[0] === 'true' && isSwitch ? TAIL_POLICIES : items);
+  const used = TAIL_POLICIES.filter((policy) => policies.has(policy));
+  if (unknown.length > 0) {
+    const accepted = `${TAIL_POLICIES.join(', ')}, true or false`;
+    reader.problem(
+      `${name}: ${shown(unknown.join(','))} is not one of ${accepted}; using ${used.join(',') || 'false'}`,
+    );
+  }
+  if (used.length === 0) return undefined;
+  const isMeant = (policy: string, variable: string): boolean =>
+    policies.has(policy) || reader.text(variable) !== undefined;
+  const slowMs = reader.integer('HOOKLINE_TAIL_SAMPLING_SLOW', 1000, 0, MAX_TIMER_MS);
+  const ratio = readRatio(reader, 'HOOKLINE_TAIL_SAMPLING_RATIO', 0.1);
+  const everyNth = reader.integer('HOOKLINE_TAIL_SAMPLING_ROUTE_EVERY', 100, 1, MAX_COUNT);
+  return {
+    errors: policies.has('errors'),
+    slowMs: isMeant('slow', 'HOOKLINE_TAIL_SAMPLING_SLOW') ? slowMs : undefined,
+    ratio: isMeant('ratio', 'HOOKLINE_TAIL_SAMPLING_RATIO') ? ratio : 0,
+    everyNth: isMeant('routes', 'HOOKLINE_TAIL_SAMPLING_ROUTE_EVERY') ? everyNth : undefined,
+    maxTraces: reader.integer('HOOKLINE_TAIL_SAMPLING_MAX_TRACES', 2000, 1, MAX_QUEUE_SIZE),
+    maxSpansPerTrace: reader.integer('HOOKLINE_TAIL_SAMPLING_MAX_SPANS', 1000, 1, MAX_QUEUE_SIZE),
+    graceMs: reader.integer('HOOKLINE_TAIL_SAMPLING_GRACE', 100, 0, MAX_TIMER_MS),
+    timeoutMs: reader.integer('HOOKLINE_TAIL_SAMPLING_TIMEOUT', 30_000, 1, MAX_TIMER_MS),
+  };
+}
+
+/** Our own names in any case; every other word is a module specifier, which keeps its case. */
 function readExporters(reader: Reader): readonly string[] {
   const name = 'OTEL_TRACES_EXPORTER';
   const items = reader.list(name);
@@ -315,7 +574,7 @@ function readExporters(reader: Reader): readonly string[] {
   const unsupported: string[] = [];
   for (const item of items) {
     const word = item.toLowerCase();
-    if (word === 'otlp' || word === 'console' || word === 'none') exporters.add(word);
+    if (EXPORTER_NAMES.includes(word)) exporters.add(word);
     else if (UNSUPPORTED_EXPORTERS.has(word)) unsupported.push(item);
     else exporters.add(item);
   }
@@ -325,7 +584,7 @@ function readExporters(reader: Reader): readonly string[] {
   }
   const used = exporters.size === 0 ? DEFAULT_EXPORTERS : [...exporters];
   if (unsupported.length > 0) {
-    const accepted = 'otlp, console, none or a module that exports a span exporter';
+    const accepted = `${EXPORTER_NAMES.join(', ')} or a module that exports a span exporter`;
     reader.problem(`${name}: ${shown(unsupported.join(','))} is not ${accepted}; using ${shown(used.join(','))}`);
   }
   return [...used];
@@ -375,10 +634,10 @@ function readOtlp(reader: Reader): OtlpConfig {
   // The two header variables add up, the signal's winning name by name: OpenTelemetry's JavaScript SDK does so.
   const headers = readHeaders(reader, 'OTEL_EXPORTER_OTLP_HEADERS', Object.create(null));
   readHeaders(reader, 'OTEL_EXPORTER_OTLP_TRACES_HEADERS', headers);
-  const url = readUrl(reader, headers);
-  // Only checked: there is nothing to choose from.
-  reader.oneOf(otlpVariable(reader, 'PROTOCOL'), ['http/protobuf'], 'http/protobuf');
+  const protocol = reader.oneOf(otlpVariable(reader, 'PROTOCOL'), OTLP_PROTOCOLS, 'http/protobuf');
+  const url = protocol === 'grpc' ? readGrpcUrl(reader, headers) : readUrl(reader, headers);
   return {
+    protocol,
     url,
     headers,
     timeoutMs: reader.integer(otlpVariable(reader, 'TIMEOUT'), 10_000, 1, MAX_TIMER_MS),
@@ -389,6 +648,17 @@ function readOtlp(reader: Reader): OtlpConfig {
   };
 }
 
+/** Scheme, host and port are all that counts. `host:port` means TLS unless OTEL_EXPORTER_OTLP_INSECURE says otherwise. */
+function readGrpcUrl(reader: Reader, headers: Record<string, string>): string {
+  const insecure = reader.boolean(otlpVariable(reader, 'INSECURE'), false);
+  const name = otlpVariable(reader, 'ENDPOINT');
+  const url = readEndpoint(reader, name, headers, DEFAULT_GRPC_URL, insecure ? 'http' : 'https');
+  if (url === undefined) return DEFAULT_GRPC_URL;
+  url.pathname = '/';
+  url.search = '';
+  return url.href;
+}
+
 /**
  * The signal's endpoint is used as it is; the general one is a base that `v1/traces` is appended to, after its own path and
  * before its query. `host:port` without a scheme means http, silently, since that is how gRPC endpoints are written;
@@ -396,35 +666,80 @@ function readOtlp(reader: Reader): OtlpConfig {
  */
 function readUrl(reader: Reader, headers: Record<string, string>): string {
   const name = otlpVariable(reader, 'ENDPOINT');
-  const value = reader.text(name);
-  if (value === undefined) return DEFAULT_URL;
-  const url = parseEndpoint(value);
-  if (url === undefined) {
-    const accepted = 'an http:// or https:// URL or host:port';
-    reader.problem(`${name}=${shown(withoutSecrets(value))} is not ${accepted}; using ${DEFAULT_URL}`);
-    return DEFAULT_URL;
-  }
-  if (!value.includes('://') && url.port === '') {
-    reader.problem(`${name}=${shown(withoutSecrets(value))} has no scheme; using http://${url.host}`);
-  }
-  if (url.username !== '' || url.password !== '') {
-    const user = decode(url.username) ?? url.username;
-    const password = decode(url.password) ?? url.password;
-    headers.authorization ??= `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
-    url.username = '';
-    url.password = '';
-  }
-  url.hash = '';
+  const url = readEndpoint(reader, name, headers);
+  if (url === undefined) return DEFAULT_URL;
   if (name === 'OTEL_EXPORTER_OTLP_ENDPOINT')
     url.pathname += url.pathname.endsWith('/') ? TRACES_PATH : `/${TRACES_PATH}`;
   return url.href;
 }
 
-function parseEndpoint(value: string): URL | undefined {
+/** Taken as it is; where it has no path, Zipkin's. */
+function readZipkin(reader: Reader): HttpTarget {
+  const headers: Record<string, string> = Object.create(null);
+  const url = readEndpoint(reader, 'OTEL_EXPORTER_ZIPKIN_ENDPOINT', headers, DEFAULT_ZIPKIN_URL);
+  if (url?.pathname === '/') url.pathname = new URL(DEFAULT_ZIPKIN_URL).pathname;
+  return {
+    url: url?.href ?? DEFAULT_ZIPKIN_URL,
+    headers,
+    timeoutMs: reader.integer('OTEL_EXPORTER_ZIPKIN_TIMEOUT', 10_000, 1, MAX_TIMER_MS),
+    compression: 'none',
+    certificateFile: undefined,
+    clientCertificateFile: undefined,
+    clientKeyFile: undefined,
+  };
+}
+
+/** A URL of a variable, its user and password turned into a header; `undefined` when it is not set or none. */
+function readEndpoint(
+  reader: Reader,
+  name: string,
+  headers: Record<string, string>,
+  fallback: string = DEFAULT_URL,
+  scheme: 'http' | 'https' = 'http',
+): URL | undefined {
+  const value = reader.text(name);
+  if (value === undefined) return undefined;
+  const url = parseEndpoint(value, scheme);
+  if (url === undefined) {
+    const accepted = 'an http:// or https:// URL or host:port';
+    reader.problem(`${name}=${shown(withoutSecrets(value))} is not ${accepted}; using ${fallback}`);
+    return undefined;
+  }
+  if (!value.includes('://') && url.port === '') {
+    reader.problem(`${name}=${shown(withoutSecrets(value))} has no scheme; using ${url.protocol}//${url.host}`);
+  }
+  if (url.username !== '' || url.password !== '') {
+    const user = decode(url.username) ?? url.username;
+    const password = decode(url.password) ?? url.password;
+    headers['authorization'] ??= `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
+    url.username = '';
+    url.password = '';
+  }
+  url.hash = '';
+  return url;
+}
+
+/** `{"<module as OTEL_TRACES_EXPORTER calls it>": options}`. */
+function readExporterOptions(reader: Reader): Readonly<Record<string, unknown>> {
+  const name = 'HOOKLINE_EXPORTER_OPTIONS';
+  const value = reader.text(name);
+  if (value === undefined) return Object.create(null);
+  try {
+    const options: unknown = JSON.parse(value);
+    if (typeof options === 'object' && options !== null && !Array.isArray(options))
+      return Object.assign(Object.create(null), options);
+  } catch {
+    // The message would show a part of the value.
+  }
+  reader.problem(`${name} is not a JSON object of options by exporter; ignoring it`);
+  return Object.create(null);
+}
+
+function parseEndpoint(value: string, scheme: 'http' | 'https'): URL | undefined {
   let text = value;
   if (!value.includes('://')) {
     if (!isHostAndPort(value)) return undefined;
-    text = `http://${value}`;
+    text = `${scheme}://${value}`;
   }
   try {
     const url = new URL(text);
@@ -512,9 +827,37 @@ function readHttp(reader: Reader): HttpConfig {
     clientRequestHeaders: readHeaderNames(reader, 'OTEL_INSTRUMENTATION_HTTP_CLIENT_CAPTURE_REQUEST_HEADERS'),
     clientResponseHeaders: readHeaderNames(reader, 'OTEL_INSTRUMENTATION_HTTP_CLIENT_CAPTURE_RESPONSE_HEADERS'),
     serverIgnorePaths: reader.list('OTEL_INSTRUMENTATION_HTTP_SERVER_IGNORE_PATHS') ?? [],
+    muteHealthChecks: reader.boolean('HOOKLINE_MUTE_HEALTH_CHECKS', false),
     sensitiveQueryParameters: new Set(
       reader.list('OTEL_INSTRUMENTATION_HTTP_SENSITIVE_QUERY_PARAMETERS') ?? SENSITIVE_QUERY_PARAMETERS,
     ),
+  };
+}
+
+function readDatabase(reader: Reader, variables: Readonly<Record<keyof DatabaseConfig, string>>): DatabaseConfig {
+  return {
+    querySanitization: reader.oneOf(variables.querySanitization, QUERY_SANITIZATIONS, 'auto'),
+    captureQueryParameters: reader.boolean(variables.captureQueryParameters, false),
+    sqlCommenter: reader.boolean(variables.sqlCommenter, false),
+  };
+}
+
+function readAmqplib(reader: Reader): AmqplibConfig {
+  return {
+    consumeEnd: reader.oneOf('OTEL_INSTRUMENTATION_AMQPLIB_CONSUME_END', CONSUME_ENDS, 'settle'),
+    consumeTimeoutMs: reader.integer('OTEL_INSTRUMENTATION_AMQPLIB_CONSUME_TIMEOUT', 60_000, 0, MAX_TIMER_MS),
+    useLinksForConsume: reader.boolean('OTEL_INSTRUMENTATION_AMQPLIB_USE_LINKS_FOR_CONSUME', false),
+    settleSpans: reader.boolean('OTEL_INSTRUMENTATION_AMQPLIB_SETTLE_SPANS', true),
+  };
+}
+
+function readGrpc(reader: Reader): GrpcConfig {
+  return {
+    ignoreMethods: reader.list('OTEL_INSTRUMENTATION_GRPC_IGNORE_METHODS') ?? [],
+    clientRequestMetadata: readHeaderNames(reader, 'OTEL_INSTRUMENTATION_GRPC_CLIENT_CAPTURE_REQUEST_METADATA'),
+    clientResponseMetadata: readHeaderNames(reader, 'OTEL_INSTRUMENTATION_GRPC_CLIENT_CAPTURE_RESPONSE_METADATA'),
+    serverRequestMetadata: readHeaderNames(reader, 'OTEL_INSTRUMENTATION_GRPC_SERVER_CAPTURE_REQUEST_METADATA'),
+    serverResponseMetadata: readHeaderNames(reader, 'OTEL_INSTRUMENTATION_GRPC_SERVER_CAPTURE_RESPONSE_METADATA'),
   };
 }
 

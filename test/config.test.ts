@@ -28,6 +28,7 @@ describe('defaults', () => {
       serviceName: undefined,
       propagators: ['tracecontext', 'baggage'],
       sampler: { name: 'parentbased_always_on', ratio: 1 },
+      tailSampling: undefined,
       exporters: ['otlp'],
       otlp: {
         url: DEFAULT_URL,
@@ -54,6 +55,17 @@ describe('defaults', () => {
         clientRequestHeaders: [],
         clientResponseHeaders: [],
         serverIgnorePaths: [],
+        muteHealthChecks: false,
+      },
+      pg: { querySanitization: 'auto', captureQueryParameters: false, sqlCommenter: false },
+      mysql2: { querySanitization: 'auto', captureQueryParameters: false, sqlCommenter: false },
+      amqplib: { consumeEnd: 'settle', consumeTimeoutMs: 60_000, useLinksForConsume: false, settleSpans: true },
+      grpc: {
+        ignoreMethods: [],
+        clientRequestMetadata: [],
+        clientResponseMetadata: [],
+        serverRequestMetadata: [],
+        serverResponseMetadata: [],
       },
     });
     expect({ ...config.resourceAttributes }).toEqual({});
@@ -79,6 +91,9 @@ describe('defaults', () => {
       'OTEL_PROPAGATORS',
       'OTEL_TRACES_SAMPLER',
       'OTEL_TRACES_SAMPLER_ARG',
+      'HOOKLINE_TAIL_SAMPLING',
+      'HOOKLINE_TAIL_SAMPLING_RATIO',
+      'HOOKLINE_MUTE_HEALTH_CHECKS',
       'OTEL_TRACES_EXPORTER',
       'OTEL_BSP_SCHEDULE_DELAY',
       'OTEL_BSP_MAX_QUEUE_SIZE',
@@ -136,10 +151,16 @@ describe('general variables', () => {
 
   it.each([
     ['OTEL_LOG_LEVEL', 'loud'],
-    ['OTEL_TRACES_SAMPLER', 'jaeger_remote'],
+    ['OTEL_TRACES_SAMPLER', 'xray'],
+    ['HOOKLINE_MUTE_HEALTH_CHECKS', '1'],
     ['OTEL_EXPORTER_OTLP_COMPRESSION', 'br'],
-    ['OTEL_EXPORTER_OTLP_PROTOCOL', 'grpc'],
-    ['OTEL_EXPORTER_OTLP_TRACES_PROTOCOL', 'http/json'],
+    ['OTEL_EXPORTER_OTLP_PROTOCOL', 'thrift'],
+    ['OTEL_EXPORTER_OTLP_TRACES_PROTOCOL', 'http/xml'],
+    ['OTEL_EXPORTER_ZIPKIN_ENDPOINT', 'unix:/socket'],
+    ['OTEL_EXPORTER_ZIPKIN_TIMEOUT', '-1'],
+    ['HOOKLINE_FILE_MAX_BYTES', '1MB'],
+    ['HOOKLINE_FILE_MAX_FILES', '0'],
+    ['HOOKLINE_CONSOLE_FORMAT', 'xml'],
     ['OTEL_BSP_SCHEDULE_DELAY', '-1'],
     ['OTEL_BSP_SCHEDULE_DELAY', '1.5'],
     ['OTEL_BSP_EXPORT_TIMEOUT', '0'],
@@ -155,8 +176,8 @@ describe('general variables', () => {
   });
 
   it('tells what is accepted and what is used', () => {
-    expect(loadConfig({ OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' }).problems).toEqual([
-      'OTEL_EXPORTER_OTLP_PROTOCOL="grpc" is not one of http/protobuf; using http/protobuf',
+    expect(loadConfig({ OTEL_EXPORTER_OTLP_PROTOCOL: 'thrift' }).problems).toEqual([
+      'OTEL_EXPORTER_OTLP_PROTOCOL="thrift" is not one of http/protobuf, http/json, grpc; using http/protobuf',
     ]);
     expect(loadConfig({ OTEL_BSP_SCHEDULE_DELAY: 'x' }).problems).toEqual([
       'OTEL_BSP_SCHEDULE_DELAY="x" is not an integer of 0 or more; using 5000',
@@ -206,6 +227,32 @@ describe('general variables', () => {
     expect(load({ OTEL_TRACES_SAMPLER_ARG: 'endpoint=x' }).sampler.ratio).toBe(1);
   });
 
+  it.each(['', 'parentbased_'])('reads the samplers that are read when they are named, %s', (prefix) => {
+    const sampler = (name: string, argument?: string) =>
+      load({
+        OTEL_TRACES_SAMPLER: ` ${prefix.toUpperCase()}${name.toUpperCase()} `,
+        ...(argument === undefined ? {} : { OTEL_TRACES_SAMPLER_ARG: ` ${argument} ` }),
+      }).sampler;
+    expect(sampler('consistent_probability', '0.25')).toEqual({ name: `${prefix}consistent_probability`, ratio: 0.25 });
+    expect(sampler('rate_limiting')).toEqual({ name: `${prefix}rate_limiting`, ratio: 1, perSecond: 100 });
+    expect(sampler('rate_limiting', '2.5').perSecond).toBe(2.5);
+    expect(sampler('adaptive')).toEqual({ name: `${prefix}adaptive`, ratio: 1, perSecond: 1 });
+    expect(sampler('adaptive', '1e2').perSecond).toBe(100);
+    expect(sampler('rules', './Rules.json')).toEqual({ name: `${prefix}rules`, ratio: 1, argument: './Rules.json' });
+    expect(sampler('jaeger_remote', 'endpoint=http://x').argument).toBe('endpoint=http://x');
+    expect(sampler('jaeger_remote').argument).toBeUndefined();
+  });
+
+  it.each(['0', '-1', '1000001', 'ten', '10/s', 'Infinity', '0x1'])('reports %s traces per second', (value) => {
+    for (const [name, used] of [
+      ['rate_limiting', 100],
+      ['parentbased_adaptive', 1],
+    ] as const) {
+      const env = { OTEL_TRACES_SAMPLER_ARG: value, OTEL_TRACES_SAMPLER: name };
+      expect(loadWithProblem(env, `="${value}"`, 'above 0', `using ${used}`).sampler.perSecond).toBe(used);
+    }
+  });
+
   it('reads limits, the specific before the general', () => {
     expect(
       load({
@@ -248,11 +295,36 @@ describe('lists', () => {
     expect(loadWithProblem({ OTEL_PROPAGATORS: 'baggage,none' }, 'none').propagators).toEqual([]);
   });
 
-  it('reports unknown propagators in one line', () => {
-    expect(loadWithProblem({ OTEL_PROPAGATORS: 'b3,baggage,xray' }, 'b3,xray', 'using baggage').propagators).toEqual([
-      'baggage',
+  it('reads resource detectors', () => {
+    const all = ['container', 'host', 'kubernetes', 'os', 'process', 'serviceinstance'];
+    const detectors = (value: string) => load({ OTEL_NODE_RESOURCE_DETECTORS: value }).resourceDetectors;
+    expect(load({}).resourceDetectors).toEqual(all);
+    expect(detectors(' ALL ')).toEqual(all);
+    expect(detectors('none')).toEqual([]);
+    expect(detectors('env, OS ,host,os')).toEqual(['host', 'os']);
+    expect(loadWithProblem({ OTEL_NODE_RESOURCE_DETECTORS: 'os,aws,gcp' }, 'aws,gcp').resourceDetectors).toEqual([
+      'os',
     ]);
-    expect(loadWithProblem({ OTEL_PROPAGATORS: 'b3' }, 'using tracecontext,baggage').propagators).toHaveLength(2);
+    expect(loadWithProblem({ OTEL_NODE_RESOURCE_DETECTORS: 'none,os' }, 'none').resourceDetectors).toEqual([]);
+  });
+
+  it('reads the names of propagators in any case, and modules as they are', () => {
+    const names = 'b3, B3Multi, jaeger, xray, ottrace, datadog, gcp, tracecontext, b3';
+    expect(load({ OTEL_PROPAGATORS: names }).propagators).toEqual([
+      ...['b3', 'b3multi', 'jaeger', 'xray', 'ottrace', 'datadog', 'gcp', 'tracecontext'],
+    ]);
+    const modules = './My-Propagator.js,@Scope/Propagator,propagator#Name';
+    expect(load({ OTEL_PROPAGATORS: modules }).propagators).toEqual(modules.split(','));
+  });
+
+  it('reports unknown propagators in one line', () => {
+    const config = loadWithProblem(
+      { OTEL_PROPAGATORS: 'b4,baggage,trace-context' },
+      'b4,trace-context',
+      'using baggage',
+    );
+    expect(config.propagators).toEqual(['baggage']);
+    expect(loadWithProblem({ OTEL_PROPAGATORS: 'b4' }, 'using tracecontext,baggage').propagators).toHaveLength(2);
   });
 
   it('keeps module specifiers of exporters as they are', () => {
@@ -273,7 +345,7 @@ describe('lists', () => {
   });
 
   it("reports other SDKs' exporters", () => {
-    expect(loadWithProblem({ OTEL_TRACES_EXPORTER: 'zipkin' }, 'zipkin', 'using "otlp"').exporters).toEqual(['otlp']);
+    expect(loadWithProblem({ OTEL_TRACES_EXPORTER: 'logging' }, 'logging', 'using "otlp"').exporters).toEqual(['otlp']);
     expect(loadWithProblem({ OTEL_TRACES_EXPORTER: 'jaeger,console' }).exporters).toEqual(['console']);
   });
 
@@ -322,6 +394,107 @@ describe('lists', () => {
     expect([...http.sensitiveQueryParameters]).toEqual(['token', 'Key']);
     const name = 'OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_REQUEST_HEADERS';
     expect(loadWithProblem({ [name]: 'good,b d' }, 'b d').http.serverRequestHeaders).toEqual(['good']);
+  });
+});
+
+describe('exporters of our own', () => {
+  it('are known in any case', () => {
+    expect(load({ OTEL_TRACES_EXPORTER: 'Zipkin,FILE,otlp/stdout' }).exporters).toEqual([
+      ...['zipkin', 'file', 'otlp/stdout'],
+    ]);
+    expect(load({ OTEL_EXPORTER_OTLP_PROTOCOL: 'HTTP/JSON' }).otlp.protocol).toBe('http/json');
+    expect(load({ HOOKLINE_CONSOLE_FORMAT: 'JSON' }).consoleFormat).toBe('json');
+  });
+
+  it.each([
+    [{}, 'http://localhost:4317/'],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'https://c:4317/ignored?x=1' }, 'https://c:4317/'],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://c' }, 'http://c/'],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'c:4317' }, 'https://c:4317/'],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'c:4317', OTEL_EXPORTER_OTLP_INSECURE: 'true' }, 'http://c:4317/'],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'https://c:4317', OTEL_EXPORTER_OTLP_INSECURE: 'true' }, 'https://c:4317/'],
+    [{ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'c:1', OTEL_EXPORTER_OTLP_TRACES_INSECURE: 'TRUE' }, 'http://c:1/'],
+  ])('grpc: %j is sent to %s', (env, url) => {
+    const { otlp } = load({ ...env, OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' } as Env);
+    expect({ protocol: otlp.protocol, url: otlp.url }).toEqual({ protocol: 'grpc', url });
+  });
+
+  it('zipkin: the endpoint is taken as it is, with its own path where it has none', () => {
+    const endpoint = (value: string) => load({ OTEL_EXPORTER_ZIPKIN_ENDPOINT: value }).zipkin;
+    expect(load({}).zipkin).toMatchObject({ url: 'http://localhost:9411/api/v2/spans', timeoutMs: 10_000 });
+    expect(endpoint('http://zipkin:9411').url).toBe('http://zipkin:9411/api/v2/spans');
+    expect(endpoint('https://zipkin/custom').url).toBe('https://zipkin/custom');
+    const { url, headers } = endpoint('http://me:secret@zipkin:9411/api/v2/spans');
+    expect({ url, ...headers }).toEqual({
+      url: 'http://zipkin:9411/api/v2/spans',
+      authorization: `Basic ${Buffer.from('me:secret').toString('base64')}`,
+    });
+  });
+
+  it('file', () => {
+    expect(load({}).file).toEqual({ path: 'traces.jsonl', maxBytes: 104_857_600, maxFiles: 5 });
+    const env = { HOOKLINE_FILE_PATH: '/x/%p.jsonl', HOOKLINE_FILE_MAX_BYTES: '10', HOOKLINE_FILE_MAX_FILES: '2' };
+    expect(load(env).file).toEqual({ path: '/x/%p.jsonl', maxBytes: 10, maxFiles: 2 });
+  });
+
+  it('options of modules are JSON, and never shown', () => {
+    const options = { './a.js': { key: 'secret' }, __proto__: null };
+    expect({ ...load({ HOOKLINE_EXPORTER_OPTIONS: JSON.stringify(options) }).exporterOptions }).toEqual(options);
+    for (const value of ['{"key":"secret"', '["secret"]', '"secret"', 'null']) {
+      const { config, problems } = loadConfig({ HOOKLINE_EXPORTER_OPTIONS: value });
+      expect(problems).toEqual(['HOOKLINE_EXPORTER_OPTIONS is not a JSON object of options by exporter; ignoring it']);
+      expect({ ...config.exporterOptions }).toEqual({});
+    }
+  });
+});
+
+describe('options of instrumentations', () => {
+  it.each(['pg', 'mysql2'] as const)('%s: each database has its own', (name) => {
+    const prefix = `OTEL_INSTRUMENTATION_${name.toUpperCase()}`;
+    const config = load({
+      [`${prefix}_QUERY_SANITIZATION`]: 'Always',
+      [`${prefix}_CAPTURE_QUERY_PARAMETERS`]: 'true',
+      [`${prefix}_SQLCOMMENTER`]: 'TRUE',
+    });
+    expect(config[name]).toEqual({ querySanitization: 'always', captureQueryParameters: true, sqlCommenter: true });
+    const { [name === 'pg' ? 'mysql2' : 'pg']: other } = config;
+    expect(other).toEqual({ querySanitization: 'auto', captureQueryParameters: false, sqlCommenter: false });
+    const bad = loadWithProblem({ [`${prefix}_QUERY_SANITIZATION`]: 'off' }, '"off"', 'auto, always, never');
+    expect(bad[name].querySanitization).toBe('auto');
+  });
+
+  it('amqplib', () => {
+    const { amqplib } = load({
+      OTEL_INSTRUMENTATION_AMQPLIB_CONSUME_END: 'handler',
+      OTEL_INSTRUMENTATION_AMQPLIB_CONSUME_TIMEOUT: '0',
+      OTEL_INSTRUMENTATION_AMQPLIB_USE_LINKS_FOR_CONSUME: 'true',
+      OTEL_INSTRUMENTATION_AMQPLIB_SETTLE_SPANS: 'false',
+    });
+    expect(amqplib).toEqual({
+      consumeEnd: 'handler',
+      consumeTimeoutMs: 0,
+      useLinksForConsume: true,
+      settleSpans: false,
+    });
+    const bad = loadWithProblem({ OTEL_INSTRUMENTATION_AMQPLIB_CONSUME_TIMEOUT: '1s' }, '"1s"', '60000');
+    expect(bad.amqplib.consumeTimeoutMs).toBe(60_000);
+  });
+
+  it('grpc', () => {
+    const { grpc } = load({
+      OTEL_INSTRUMENTATION_GRPC_IGNORE_METHODS: 'grpc.health.v1.Health/*, shop.Stock/Ping',
+      OTEL_INSTRUMENTATION_GRPC_CLIENT_CAPTURE_REQUEST_METADATA: 'X-A',
+      OTEL_INSTRUMENTATION_GRPC_CLIENT_CAPTURE_RESPONSE_METADATA: 'x-b',
+      OTEL_INSTRUMENTATION_GRPC_SERVER_CAPTURE_REQUEST_METADATA: 'x-c,x-C',
+      OTEL_INSTRUMENTATION_GRPC_SERVER_CAPTURE_RESPONSE_METADATA: 'x-d',
+    });
+    expect(grpc).toEqual({
+      ignoreMethods: ['grpc.health.v1.Health/*', 'shop.Stock/Ping'],
+      clientRequestMetadata: ['x-a'],
+      clientResponseMetadata: ['x-b'],
+      serverRequestMetadata: ['x-c'],
+      serverResponseMetadata: ['x-d'],
+    });
   });
 });
 
@@ -533,4 +706,69 @@ describe('any environment', () => {
       }
     }
   });
+});
+
+describe('tail sampling', () => {
+  const defaults = {
+    errors: true,
+    slowMs: 1000,
+    ratio: 0.1,
+    everyNth: 100,
+    maxTraces: 2000,
+    maxSpansPerTrace: 1000,
+    graceMs: 100,
+    timeoutMs: 30_000,
+  };
+  const nothing = { ...defaults, errors: false, slowMs: undefined, ratio: 0, everyNth: undefined };
+
+  it.each([
+    ['true', defaults],
+    [' TRUE ', defaults],
+    ['errors, SLOW ,ratio,routes', defaults],
+    ['errors', { ...nothing, errors: true }],
+    ['slow', { ...nothing, slowMs: 1000 }],
+    ['ratio', { ...nothing, ratio: 0.1 }],
+    ['routes', { ...nothing, everyNth: 100 }],
+    ['false', undefined],
+    ['none', undefined],
+  ])('%s', (value, expected) => {
+    expect(load({ HOOKLINE_TAIL_SAMPLING: value }).tailSampling).toEqual(expected);
+  });
+
+  it('is off unless it is named, whatever its options say', () => {
+    expect(load({ HOOKLINE_TAIL_SAMPLING_RATIO: '0.5' }).tailSampling).toBeUndefined();
+  });
+
+  it('an option that is set means its policy', () => {
+    const tail = (name: string, value: string) =>
+      load({ HOOKLINE_TAIL_SAMPLING: 'errors', [`HOOKLINE_TAIL_SAMPLING_${name}`]: value }).tailSampling;
+    expect(tail('SLOW', '250')).toEqual({ ...nothing, errors: true, slowMs: 250 });
+    expect(tail('RATIO', '0.01')).toEqual({ ...nothing, errors: true, ratio: 0.01 });
+    expect(tail('ROUTE_EVERY', '7')).toEqual({ ...nothing, errors: true, everyNth: 7 });
+    expect(tail('MAX_TRACES', '5')).toMatchObject({ maxTraces: 5 });
+    expect(tail('MAX_SPANS', '6')).toMatchObject({ maxSpansPerTrace: 6 });
+    expect(tail('GRACE', '0')).toMatchObject({ graceMs: 0 });
+    expect(tail('TIMEOUT', '1')).toMatchObject({ timeoutMs: 1 });
+  });
+
+  it('reports what is wrong and uses the rest', () => {
+    expect(loadWithProblem({ HOOKLINE_TAIL_SAMPLING: 'everything' }, 'using false').tailSampling).toBeUndefined();
+    expect(loadWithProblem({ HOOKLINE_TAIL_SAMPLING: 'errors,slwo' }, '"slwo"', 'using errors').tailSampling).toEqual({
+      ...nothing,
+      errors: true,
+    });
+    expect(loadWithProblem({ HOOKLINE_TAIL_SAMPLING: 'true,slow' }, '"true"', 'using slow').tailSampling?.errors).toBe(
+      false,
+    );
+    const bad = (name: string, value: string) =>
+      loadWithProblem({ [`HOOKLINE_TAIL_SAMPLING_${name}`]: value, HOOKLINE_TAIL_SAMPLING: 'true' }).tailSampling;
+    expect(bad('SLOW', '1s')).toEqual(defaults);
+    expect(bad('RATIO', '2')).toEqual(defaults);
+    expect(bad('ROUTE_EVERY', '0')).toEqual(defaults);
+    expect(bad('MAX_TRACES', '0')).toEqual(defaults);
+  });
+});
+
+it('mutes health checks on demand', () => {
+  expect(load({ HOOKLINE_MUTE_HEALTH_CHECKS: 'True' }).http.muteHealthChecks).toBe(true);
 });
