@@ -1,10 +1,12 @@
+import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import { createConnection } from 'mysql2/promise';
 import { describe, expect, test } from 'vitest';
-import { runDemo } from './e2e/demo-support';
+import { addressesIn, listens, NO_SERVERS, runDemo, SAY_ADDRESSES } from './e2e/demo-support';
 import { runApp } from './support/run-app';
+import { amqpBroker, mysqlDatabase } from './support/servers';
 import { expectTree } from './support/tree';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -12,39 +14,65 @@ const read = (path: string) => readFileSync(`${root}${path}`, 'utf8');
 const readme = read('README.md');
 
 describe('demo', () => {
-  test('fails with one line when spans are missing, and leaves no service behind', async () => {
-    // Hears where the services are.
-    const asked: string[] = [];
-    const witness = createServer((request, response) => {
-      asked.push(String(request.url));
-      response.end();
-    }).listen(0, '127.0.0.1');
-    await new Promise((resolve) => witness.once('listening', resolve));
-    const { port } = witness.address() as AddressInfo;
-    const change = `
-      visits[0].spans = 4;
-      services[3].env = ((env) => (urls) => {
-        fetch('http://127.0.0.1:${port}/' + encodeURIComponent(JSON.stringify(urls)));
-        return env(urls);
-      })(services[3].env);`;
-    const { code, stderr } = await runDemo({ change });
-    witness.close();
+  test('fails with one line when spans are missing, and leaves no process behind', async () => {
+    const { code, stdout, stderr } = await runDemo({
+      env: NO_SERVERS,
+      change: `visits[0].spans = 5; ${SAY_ADDRESSES}`,
+    });
     expect({ code, stderr }).toEqual({
       code: 1,
-      stderr: 'demo: Browse the products: expected 4 spans in one trace, got 3 spans in 1 trace with 1 root\n',
+      stderr: 'demo: Browse the products: expected 5 spans in one trace, got 4 spans in 1 trace with 1 root\n',
     });
-    const urls = JSON.parse(decodeURIComponent(asked[0]!.slice(1))) as Record<string, string>;
-    for (const name of ['payment', 'orders', 'catalog']) {
-      await expect(fetch(urls[name]!), name).rejects.toThrow('fetch failed');
-    }
+    expect(await left(stdout)).toEqual([]);
   });
 
-  test('fails when a service does not start', async () => {
-    const { code, stderr } = await runDemo({ change: `services[1].file = 'missing.js';` });
+  test('fails when a service does not start, and waits a second at most for servers that do not answer', async () => {
+    // Accepts connections and says nothing.
+    const silent = createServer().listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const host = `127.0.0.1:${(silent.address() as AddressInfo).port}`;
+    const { code, stdout, stderr } = await runDemo({
+      env: { AMQP_URL: `amqp://${host}`, MYSQL_URL: `mysql://root@${host}` },
+      change: `services[1].file = 'missing.js';`,
+    });
+    silent.close();
     expect(code).toBe(1);
-    expect(stderr).toMatch(/^demo: orders did not start: it ended with exit code 1$/m);
+    expect(stderr).toMatch(/^demo: stock did not start: it ended with exit code 1$/m);
+    expect(stdout).toContain(`embedded, since ${host} gives none (ETIMEDOUT)`);
+    expect(stdout).toContain(`none on ${host} (connect ETIMEDOUT)`);
+  });
+
+  test.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+    ['SIGKILL', 'SIGKILL'],
+  ] as const)('leaves nothing behind at %s', async (signal, expected) => {
+    const MYSQL_URL = await mysqlDatabase();
+    const { url: AMQP_URL } = await amqpBroker();
+    const { code, stdout, stderr } = await runDemo({
+      env: { MYSQL_URL, AMQP_URL },
+      change: SAY_ADDRESSES,
+      onOutput: (text, child) => text.includes('\n1. ') && child.kill(signal),
+    });
+    expect({ code, stderr }).toEqual({ code: expected, stderr: '' });
+    // When the demo itself is gone at once, another process ends the rest.
+    await expect.poll(() => left(stdout), { timeout: 10_000 }).toEqual([]);
+    const connection = await createConnection(MYSQL_URL);
+    const database = new URL(addressesIn(stdout)['mysql']!).pathname.slice(1);
+    const find = async () => (await connection.query('SHOW DATABASES LIKE ?', [database]))[0];
+    await expect.poll(find, { timeout: 10_000 }).toEqual([]);
+    await connection.end();
   });
 });
+
+/** The names of what still listens; not the servers that were there before. */
+async function left(stdout: string): Promise<string[]> {
+  const { bank: _, mysql, rabbitmq: _broker, shipping: _queue, ...addresses } = addressesIn(stdout);
+  const own = mysql?.endsWith('/shop') ? { ...addresses, mysql } : addresses;
+  expect(Object.keys(own)).toEqual(expect.arrayContaining(['postgres', 'payment', 'stock', 'orders', 'catalog']));
+  const names = await Promise.all(Object.entries(own).map(async ([name, at]) => ((await listens(at)) ? name : '')));
+  return names.filter(Boolean);
+}
 
 describe('README', () => {
   test('shows the instrumentation of examples/own-instrumentation, which is under 20 lines', () => {

@@ -3,8 +3,8 @@
 /** @typedef {import('./receiver.mjs').DemoSpan} DemoSpan */
 
 const BAR_COLUMNS = 24;
-/** One style per service, in order of appearance: cyan, green, magenta, yellow, blue. */
-const SERVICE_STYLES = [36, 32, 35, 33, 34];
+/** One style per service, in order of appearance: cyan, green, magenta, yellow, blue, orange. */
+const SERVICE_STYLES = [36, 32, 35, 33, 34, '38;5;208'];
 const ERROR = 31;
 const DIM = 2;
 const BOLD = 1;
@@ -74,14 +74,15 @@ export function layOut(spans) {
   return rows;
 }
 
-/** The span's name and, since it holds no path, where the request went. */
+/** The span's name and, where it leaves that out, which path or queue it was about. */
 export function describe({ name, attributes }) {
   const url = attributes['url.full'];
-  const target = attributes['url.path'] ?? (url === undefined ? undefined : new URL(url).pathname);
+  const path = attributes['url.path'] ?? (url === undefined ? undefined : new URL(url).pathname);
+  const target = path ?? attributes['messaging.destination.name'];
   return target === undefined || name.includes(target) ? name : `${name} ${target}`;
 }
 
-/** What a failed span failed with: the status, or the error that there was instead of one. */
+/** What a failed span failed with: HTTP's status, or else its class: a gRPC status, an SQLSTATE, a system's code. */
 function reason({ attributes, statusMessage }) {
   return String(attributes['http.response.status_code'] ?? attributes['error.type'] ?? (statusMessage || 'error'));
 }

@@ -1,4 +1,4 @@
-// Starts the services as separate processes and makes sure that none stays behind.
+// Starts servers and services as separate processes and makes sure that none stays behind.
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
@@ -7,17 +7,24 @@ const STOP_TIMEOUT_MS = 5_000;
 
 const running = new Set();
 
-// Whatever ends the demo: an exception, a signal, or its last line.
+// Whatever ends the demo. The reaper sees to those that take their time.
 process.on('exit', () => {
-  for (const child of running) child.kill('SIGKILL');
+  for (const child of running) child.kill();
 });
-for (const [signal, code] of [
-  ['SIGINT', 130],
-  ['SIGTERM', 143],
-  ['SIGHUP', 129],
-]) {
-  process.on(signal, () => process.exit(code));
-}
+
+/** Resolves to the exit code that fits the signal which asks the demo to end. After a second one it ends at once. */
+export const interruption = new Promise((resolve) => {
+  for (const [signal, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+  ]) {
+    process.once(signal, () => {
+      process.once(signal, () => process.exit(code));
+      resolve(code);
+    });
+  }
+});
 
 // A process group of its own: Ctrl+C reaches all of the terminal's, and this one has to outlive them.
 const reaper = spawn(process.execPath, [fileURLToPath(new URL('reaper.mjs', import.meta.url))], {
@@ -30,21 +37,27 @@ reaper.on('error', () => {});
 reaper.stdin.on('error', () => {});
 
 /**
- * Starts a service; resolves to the address that it says it listens on.
+ * Starts a server or service; resolves to the address that it says it listens on, and what it says of itself after it.
  * @param {string} name
  * @param {string[]} nodeArguments preload and script
  * @param {Record<string, string>} env
- * @returns {Promise<string>}
+ * @returns {Promise<{ address: string, note: string }>}
  */
-export function startService(name, nodeArguments, env) {
-  const child = spawn(process.execPath, nodeArguments, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+export function startProcess(name, nodeArguments, env) {
+  const child = spawn(process.execPath, nodeArguments, {
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    // As the reaper: Ctrl+C does not reach it, so that all of them end in order.
+    detached: true,
+    windowsHide: true,
+  });
   running.add(child);
   reaper.stdin.write(`${child.pid ?? ''}\n`);
   child.once('close', () => {
     running.delete(child);
     reaper.stdin.write(`-${child.pid ?? ''}\n`);
   });
-  // The services are quiet: what they or the agent have to say is worth seeing.
+  // They are quiet: what they or the agent have to say is worth seeing.
   child.stderr.on('data', (text) => process.stderr.write(text));
 
   let output = '';
@@ -58,21 +71,27 @@ export function startService(name, nodeArguments, env) {
     });
     child.stdout.setEncoding('utf8').on('data', (text) => {
       output += text;
-      const url = output.match(/listens on (http:\S+)\n/)?.[1];
-      if (url === undefined) return;
+      const [, address, note = ''] = output.match(/listens on (\S+?)(?:, (.*))?\n/) ?? [];
+      if (address === undefined) return;
       clearTimeout(timer);
-      resolve(url);
+      resolve({ address, note });
     });
   });
 }
 
-/** Asks all services to end, as a container platform would, and waits until they have. */
-export async function stopServices() {
+/**
+ * Asks all to end, as a container platform would, and waits until they have: the last one started first, so that
+ * none misses what it uses.
+ */
+export async function stopProcesses() {
   const deadline = setTimeout(() => {
     for (const child of running) child.kill('SIGKILL');
   }, STOP_TIMEOUT_MS);
-  const ended = [...running].map((child) => new Promise((resolve) => child.once('close', resolve)));
-  for (const child of running) child.kill('SIGTERM');
-  await Promise.all(ended);
+  while (running.size > 0) {
+    const last = [...running].at(-1);
+    const ended = new Promise((resolve) => last.once('close', resolve));
+    last.kill();
+    await ended;
+  }
   clearTimeout(deadline);
 }

@@ -6,7 +6,7 @@ const bankUrl = process.env.BANK_URL;
 const server = http.createServer(async (request, response) => {
   const { card } = JSON.parse(await readText(request));
   try {
-    if (card === 'doubtful') await new Promise((resolve) => setTimeout(resolve, 300));
+    if (card === 'doubtful') await new Promise((resolve) => setTimeout(resolve, 500));
     if (card === 'foreign') await askBank(card);
     reply(response, 200, { charged: true });
   } catch (error) {
