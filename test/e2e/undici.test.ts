@@ -2,34 +2,17 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { outcomeOf, spansOfCase } from '../support/cases';
 import { createCertificate } from '../support/certificate';
 import { type Comparison, expectSameAsBare } from '../support/compare';
-import { isAtLeast, nodeVersion, testPackage } from '../support/packages';
+import { isAtLeast, testPackage } from '../support/packages';
 import { runApp } from '../support/run-app';
 import { anyPort, type ExpectedSpan, expectTree, withAnyPort } from '../support/tree';
+import { testedVersions } from '../support/versions';
 
-/** The first and the last of each major version that we support, with the oldest Node each runs on. */
-const VERSIONS = [
-  ['5.12.0', '18.19.0'],
-  ['5.29.0', '18.19.0'],
-  ['6.0.0', '18.19.0'],
-  ['6.29.1', '18.19.0'],
-  ['7.0.0', '20.18.1'],
-  ['7.30.2', '20.18.1'],
-  ['8.0.0', '22.19.0'],
-  ['8.12.4', '22.19.0'],
-] as const;
-
-const supported = VERSIONS.filter(([version, needs]) => {
-  if (isAtLeast(nodeVersion, needs)) return true;
-  console.log(`undici ${version}: not run, it needs Node.js ${needs} and this is ${nodeVersion}`);
-  return false;
-});
-
-describe.each(supported)('undici %s', (version) => {
+describe.each(testedVersions('undici'))('undici $label', ({ version, packages }) => {
   let runs: Comparison;
   beforeAll(async () => {
     runs = await expectSameAsBare('test/e2e/fixtures/undici-cases/app.mjs', {
       env: {
-        UNDICI: await testPackage(`undici@${version}`),
+        UNDICI: await testPackage(...packages),
         UNDICI_VERSION: version,
         OTEL_INSTRUMENTATION_HTTP_CLIENT_CAPTURE_REQUEST_HEADERS: 'user-agent,x-a',
         OTEL_INSTRUMENTATION_HTTP_CLIENT_CAPTURE_RESPONSE_HEADERS: 'x-many',
@@ -164,7 +147,7 @@ describe.each(supported)('undici %s', (version) => {
   const http2 = isAtLeast(version, '6.29') ? it : () => {};
   http2('HTTP/2 requests have their span too', async () => {
     const { cert, key } = createCertificate();
-    const env = { UNDICI: await testPackage(`undici@${version}`), CERT: cert, KEY: key };
+    const env = { UNDICI: await testPackage(...packages), CERT: cert, KEY: key };
     const { stdout, code, spans } = await runApp('test/e2e/fixtures/undici-cases/h2.cjs', { env });
     const lines = stdout.split('\n');
     expect({ code, last: lines[2] }).toEqual({ code: 0, last: 'the user left' });
