@@ -15,5 +15,8 @@ export default defineConfig({
     testTimeout: 60_000,
     // A hook may be the first to need a package or a server, which are then installed and started.
     hookTimeout: 600_000,
+    // Real servers, deadlines and eight versions of Node on a shared machine: failed is what fails twice in a row.
+    retry: 1,
+    reporters: ['default', './test/support/flaky-reporter.ts'],
   },
 });

@@ -23,6 +23,7 @@ export function runSuite(filters, env) {
         'run',
         ...filters,
         '--reporter=dot',
+        '--reporter=./test/support/flaky-reporter.ts',
         '--reporter=json',
         `--outputFile.json=${report}`,
       ],

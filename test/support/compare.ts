@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { expect } from 'vitest';
 import { type Preload, type RunOptions, type RunResult, runApp } from './run-app';
 
@@ -6,7 +7,15 @@ export interface CompareOptions extends Omit<RunOptions, 'preload'> {
   preloads?: Exclude<Preload, 'none'>[];
   /** Removes from standard output and standard error what differs between any two runs (times, ports). */
   normalise?: (text: string) => string;
+  /**
+   * Why two bare runs of this script can differ (a library that loses races against itself on a busy machine). The runs are
+   * then repeated when they differ, and have to agree once; without a reason they have to agree at once.
+   */
+  races?: string | undefined;
 }
+
+/** Pairs of runs of a script that names its `races`. */
+const MAX_RACES = 3;
 
 export interface Comparison {
   bare: RunResult;
@@ -16,17 +25,24 @@ export interface Comparison {
 
 /** Runs the same script without and with the agent; what a user or a shell can see of it has to be the same. */
 export async function expectSameAsBare(fixture: string | undefined, options: CompareOptions = {}): Promise<Comparison> {
-  const { preloads = ['import', 'require'], normalise = (text: string) => text, ...runOptions } = options;
+  const { preloads = ['import', 'require'], normalise = (text: string) => text, races, ...runOptions } = options;
   const visible = ({ stdout, stderr, code, signal }: RunResult) => ({
     stdout: normalise(withoutPid(stdout)),
     stderr: normalise(withoutPid(stderr)),
     code,
     signal,
   });
-  const bare = await runApp(fixture, { ...runOptions, preload: 'none', waitForSpans: 0 });
+  const runBare = () => runApp(fixture, { ...runOptions, preload: 'none', waitForSpans: 0 });
+  let bare = await runBare();
   const traced: Comparison['traced'] = {};
   for (const preload of preloads) {
-    const result = await runApp(fixture, { ...runOptions, preload });
+    let result = await runApp(fixture, { ...runOptions, preload });
+    for (let again = 1; races !== undefined && again < MAX_RACES; again++) {
+      if (isDeepStrictEqual(visible(result), visible(bare))) break;
+      console.log(`${fixture} is run again, with ${preload} and bare: ${races}`);
+      bare = await runBare();
+      result = await runApp(fixture, { ...runOptions, preload });
+    }
     expect(visible(result), `with ${preload}, compared with the bare run`).toEqual(visible(bare));
     traced[preload] = result;
   }
