@@ -31,10 +31,8 @@ it('no expression takes more than linear time on any input', () => {
   const all = regularExpressions();
   expect(all.length).toBeGreaterThan(20);
   const slow = all.flatMap(({ pattern, flags, file }) => {
-    const { status, complexity } = checkSync(pattern, flags);
-    return status === 'safe' && complexity.type !== 'polynomial'
-      ? []
-      : [`${file}: /${pattern}/${flags} is ${status}, ${complexity?.summary ?? 'of unknown complexity'}`];
+    const { status } = checkSync(pattern, flags);
+    return status === 'safe' ? [] : [`${file}: /${pattern}/${flags} is ${status}`];
   });
   expect(slow).toEqual([]);
 });

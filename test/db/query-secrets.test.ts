@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { createQueryDescriber, type SqlDialect } from '../../src/db/query';
-import { random } from './random';
+import { random } from '../support/random';
 import { FORMS, SECRET, statement } from './secret-statements';
 
 function expectSafe(dialect: SqlDialect, text: string, maxLength: number): void {

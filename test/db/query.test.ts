@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { createQueryDescriber, type SqlDialect } from '../../src/db/query';
-import { random } from './random';
+import { random } from '../support/random';
 
 // The cases of the OpenTelemetry semantic conventions for SQL, in our own words: text, sanitized text, summary.
 const CONVENTIONS: [string, string, string][] = [

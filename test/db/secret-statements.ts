@@ -1,5 +1,5 @@
 import type { SqlDialect } from '../../src/db/query';
-import type { Random } from './random';
+import type { Random } from '../support/random';
 
 // Statements are put together at random; every literal in them holds a secret. Words of secrets start with `Zq` and
 // their digits are 8 and 9, and neither occurs anywhere else, so that no part of a secret can hide in what is given out.

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { SqlDialect } from '../../src/db/query';
-import { random } from '../db/random';
+import { random } from '../support/random';
 import { FORMS, statement } from '../db/secret-statements';
 import { testPackage } from '../support/packages';
 import { runApp } from '../support/run-app';
