@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { SqlDialect } from '../../src/db/query';
-import { random } from '../support/random';
 import { FORMS, statement } from '../db/secret-statements';
 import { testPackage } from '../support/packages';
+import { random } from '../support/random';
 import { runApp } from '../support/run-app';
 import { mysqlDatabase, postgresDatabase } from '../support/servers';
 import { testedVersions } from '../support/versions';

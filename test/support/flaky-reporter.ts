@@ -5,7 +5,8 @@ export default class FlakyReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]): void {
     for (const module of modules) {
       for (const test of module.children.allTests('passed')) {
-        if (test.diagnostic()?.flaky === true) console.log(`passed when run again: ${test.fullName} (${module.moduleId})`);
+        if (test.diagnostic()?.flaky === true)
+          console.log(`passed when run again: ${test.fullName} (${module.moduleId})`);
       }
     }
   }
