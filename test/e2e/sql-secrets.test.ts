@@ -38,10 +38,11 @@ describe.each([
     expect(done + failed).toBe(COUNT);
     expect(Math.min(done, failed)).toBeGreaterThan(COUNT / 10);
     expect(spans).toHaveLength(COUNT);
+    const database = new URL(urls[dialect]).pathname.slice(1);
     for (const { name, attributes, status, events } of spans) {
-      // What else there is has digits of its own.
+      // What else there is has digits of its own, and so has the database's name, which a span without summary is called by.
       const { 'db.query.text': text, 'db.query.summary': summary } = attributes;
-      const shown = JSON.stringify([name, text, summary, status.message, events]);
+      const shown = JSON.stringify([name === database ? '' : name, text, summary, status.message, events]);
       if (WORD.test(JSON.stringify(attributes)) || WORD.test(shown) || NUMBER.test(shown)) expect.fail(shown);
     }
   });
