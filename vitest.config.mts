@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { configDefaults, defineConfig } from 'vitest/config';
 
 const { version } = JSON.parse(readFileSync(new URL('./package.json', import.meta.url), 'utf8')) as { version: string };
@@ -11,6 +12,8 @@ export default defineConfig({
     globalSetup: ['test/support/build.ts', 'test/support/servers-setup.ts'],
     // Real processes per file: some tests patch builtins and touch process-wide state.
     pool: 'forks',
+    // They wait for their children more than they work: vitest's one less than there are cores is one where there are two.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     // Most tests start child processes; on a busy shared machine one start can take seconds.
     testTimeout: 60_000,
     // A hook may be the first to need a package or a server, which are then installed and started.
