@@ -63,10 +63,7 @@ export function start(): Promise<void> | undefined {
   const processor = tail ?? exporting;
   const resource = createResource(config);
   const sampler = createSampler(config.sampler, (sampler) =>
-    (require('./lazy/samplers.js') as typeof import('./sampling/load')).loadSampler(
-      sampler,
-      String(resource.attributes['service.name']),
-    ),
+    (require('./lazy/samplers.js') as typeof import('./sampling/load')).loadSampler(sampler, resource),
   );
   const onStart = tail === undefined ? undefined : (span: Span): void => tail.onStart(span);
   const provider = new TracerProvider({ resource, sampler, limits: config.limits, processor, onStart });

@@ -54,7 +54,13 @@ export type SamplerName =
   | `parentbased_${LazySamplerName}`;
 
 /** Samplers whose code is read when they are named; src/sampling/load.ts makes them. */
-export type LazySamplerName = 'consistent_probability' | 'rate_limiting' | 'adaptive' | 'rules' | 'jaeger_remote';
+export type LazySamplerName =
+  | 'consistent_probability'
+  | 'rate_limiting'
+  | 'adaptive'
+  | 'rules'
+  | 'jaeger_remote'
+  | 'xray';
 
 export interface SamplerConfig {
   readonly name: SamplerName;
@@ -62,7 +68,7 @@ export interface SamplerConfig {
   readonly ratio: number;
   /** Traces per second: of all for `rate_limiting`, of each route for `adaptive`. */
   readonly perSecond?: number;
-  /** As it was given, for `rules` and `jaeger_remote`, which read it themselves. */
+  /** As it was given, for `rules`, `jaeger_remote` and `xray`, which read it themselves. */
   readonly argument?: string | undefined;
 }
 
@@ -244,6 +250,7 @@ const LAZY_SAMPLERS: readonly LazySamplerName[] = [
   'adaptive',
   'rules',
   'jaeger_remote',
+  'xray',
 ];
 
 const SAMPLER_NAMES: readonly SamplerName[] = [
@@ -293,6 +300,7 @@ const RESERVED_HEADERS: ReadonlySet<string> = new Set([
 const MAX_TIMER_MS = 2_147_483_647;
 /** Spans; the queue is allocated in one piece. */
 const MAX_QUEUE_SIZE = 1_048_576;
+const DEFAULT_BATCH_SIZE = 512;
 const MAX_COUNT = 2_147_483_647;
 const MAX_SHOWN_LENGTH = 100;
 
@@ -371,7 +379,7 @@ class Reader {
     return value === '' ? undefined : value;
   }
 
-  /** Comma-separated items, trimmed, each once, without empty ones; `undefined` when not set. */
+  /** Comma-separated items, trimmed, each once, without empty ones; `undefined` when there is none. */
   list(name: string): string[] | undefined {
     const value = this.text(name);
     if (value === undefined) return undefined;
@@ -380,7 +388,7 @@ class Reader {
       const item = part.trim();
       if (item !== '') items.add(item);
     }
-    return [...items];
+    return items.size === 0 ? undefined : [...items];
   }
 
   boolean(name: string, fallback: boolean): boolean {
@@ -407,8 +415,8 @@ class Reader {
     return fallback;
   }
 
-  /** A decimal integer. Below `min` or no integer at all: `fallback`. Above `max`: `max`. */
-  integer(name: string, fallback: number, min: number, max: number): number {
+  /** A decimal integer. Below `min` or no integer at all: `fallback`. Above `max`, which may have a name: `max`. */
+  integer(name: string, fallback: number, min: number, max: number, maximum: string | number = max): number {
     const value = this.text(name);
     if (value === undefined) return fallback;
     const number = isDigits(value) ? Number(value) : Number.NaN;
@@ -417,15 +425,14 @@ class Reader {
       return fallback;
     }
     if (number <= max) return number;
-    this.problem(`${name}=${shown(value)} is above the maximum of ${max}; using ${max}`);
+    this.problem(`${name}=${shown(value)} is above the maximum of ${maximum}; using ${max}`);
     return max;
   }
 }
 
-/** A count of the specific variable, else of the general one. */
-function firstInteger(reader: Reader, names: readonly [string, string], fallback: number): number {
-  const [specific, general] = names;
-  return reader.integer(reader.text(specific) === undefined ? general : specific, fallback, 0, MAX_COUNT);
+/** A count of the first variable, else of the second; one that is wrong counts as not set (specification: Numeric value). */
+function firstInteger(reader: Reader, [first, second]: readonly [string, string], fallback: number): number {
+  return reader.integer(first, reader.integer(second, fallback, 0, MAX_COUNT), 0, MAX_COUNT);
 }
 
 /**
@@ -507,6 +514,7 @@ function readSampler(reader: Reader): SamplerConfig {
       return { name, ratio: 1, perSecond: readPerSecond(reader, variable, DEFAULT_PER_SECOND.adaptive) };
     case 'rules':
     case 'jaeger_remote':
+    case 'xray':
       return { name, ratio: 1, argument: reader.text(variable) };
     default:
       // The others take no argument, so that whatever it holds is not for us to judge.
@@ -593,18 +601,15 @@ function readExporters(reader: Reader): readonly string[] {
 function readBatch(reader: Reader): BatchConfig {
   const maxQueueSize = reader.integer('OTEL_BSP_MAX_QUEUE_SIZE', 2048, 1, MAX_QUEUE_SIZE);
   const name = 'OTEL_BSP_MAX_EXPORT_BATCH_SIZE';
-  let maxExportBatchSize = reader.integer(name, 512, 1, MAX_QUEUE_SIZE);
-  if (maxExportBatchSize > maxQueueSize) {
-    const given =
-      reader.text(name) === undefined ? `${name} is ${maxExportBatchSize}` : `${name}=${maxExportBatchSize}`;
-    reader.problem(`${given}, more than OTEL_BSP_MAX_QUEUE_SIZE=${maxQueueSize}; using ${maxQueueSize}`);
-    maxExportBatchSize = maxQueueSize;
-  }
+  const limit = `OTEL_BSP_MAX_QUEUE_SIZE=${maxQueueSize}`;
+  const fallback = Math.min(DEFAULT_BATCH_SIZE, maxQueueSize);
+  if (fallback < DEFAULT_BATCH_SIZE && reader.text(name) === undefined)
+    reader.problem(`${name} is ${DEFAULT_BATCH_SIZE}, more than ${limit}; using ${fallback}`);
   return {
     scheduleDelayMs: reader.integer('OTEL_BSP_SCHEDULE_DELAY', 5000, 0, MAX_TIMER_MS),
     exportTimeoutMs: reader.integer('OTEL_BSP_EXPORT_TIMEOUT', 30_000, 1, MAX_TIMER_MS),
     maxQueueSize,
-    maxExportBatchSize,
+    maxExportBatchSize: reader.integer(name, fallback, 1, maxQueueSize, limit),
   };
 }
 
@@ -619,8 +624,17 @@ function readLimits(reader: Reader): SpanLimits {
     ),
     eventCountLimit: reader.integer('OTEL_SPAN_EVENT_COUNT_LIMIT', 128, 0, MAX_COUNT),
     linkCountLimit: reader.integer('OTEL_SPAN_LINK_COUNT_LIMIT', 128, 0, MAX_COUNT),
-    attributePerEventCountLimit: reader.integer('OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT', 128, 0, MAX_COUNT),
-    attributePerLinkCountLimit: reader.integer('OTEL_LINK_ATTRIBUTE_COUNT_LIMIT', 128, 0, MAX_COUNT),
+    // The second name of each is what OpenTelemetry's JavaScript SDK reads.
+    attributePerEventCountLimit: firstInteger(
+      reader,
+      ['OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT', 'OTEL_SPAN_ATTRIBUTE_PER_EVENT_COUNT_LIMIT'],
+      128,
+    ),
+    attributePerLinkCountLimit: firstInteger(
+      reader,
+      ['OTEL_LINK_ATTRIBUTE_COUNT_LIMIT', 'OTEL_SPAN_ATTRIBUTE_PER_LINK_COUNT_LIMIT'],
+      128,
+    ),
   };
 }
 

@@ -151,7 +151,7 @@ describe('general variables', () => {
 
   it.each([
     ['OTEL_LOG_LEVEL', 'loud'],
-    ['OTEL_TRACES_SAMPLER', 'xray'],
+    ['OTEL_TRACES_SAMPLER', 'sometimes'],
     ['HOOKLINE_MUTE_HEALTH_CHECKS', '1'],
     ['OTEL_EXPORTER_OTLP_COMPRESSION', 'br'],
     ['OTEL_EXPORTER_OTLP_PROTOCOL', 'thrift'],
@@ -241,6 +241,11 @@ describe('general variables', () => {
     expect(sampler('rules', './Rules.json')).toEqual({ name: `${prefix}rules`, ratio: 1, argument: './Rules.json' });
     expect(sampler('jaeger_remote', 'endpoint=http://x').argument).toBe('endpoint=http://x');
     expect(sampler('jaeger_remote').argument).toBeUndefined();
+    expect(sampler('xray', 'polling_interval=60')).toEqual({
+      name: `${prefix}xray`,
+      ratio: 1,
+      argument: 'polling_interval=60',
+    });
   });
 
   it.each(['0', '-1', '1000001', 'ten', '10/s', 'Infinity', '0x1'])('reports %s traces per second', (value) => {
@@ -277,6 +282,17 @@ describe('general variables', () => {
       load({ OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT: '8', OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT: '9' }).limits
         .attributeValueLengthLimit,
     ).toBe(8);
+  });
+
+  it.each([
+    ['OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT', 'OTEL_ATTRIBUTE_COUNT_LIMIT', 'attributeCountLimit'],
+    ['OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT', 'OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT', 'attributeValueLengthLimit'],
+    ['OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT', 'OTEL_SPAN_ATTRIBUTE_PER_EVENT_COUNT_LIMIT', 'attributePerEventCountLimit'],
+    ['OTEL_LINK_ATTRIBUTE_COUNT_LIMIT', 'OTEL_SPAN_ATTRIBUTE_PER_LINK_COUNT_LIMIT', 'attributePerLinkCountLimit'],
+  ] as const)('%s goes before %s, unless it is wrong or blank', (first, second, limit) => {
+    expect(load({ [first]: '7', [second]: '5' }).limits[limit]).toBe(7);
+    expect(load({ [first]: ' ', [second]: '5' }).limits[limit]).toBe(5);
+    expect(loadWithProblem({ [first]: 'x', [second]: '5' }, 'using 5').limits[limit]).toBe(5);
   });
 
   it('tells whether the SDK is disabled', () => {

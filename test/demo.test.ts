@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { createConnection } from 'mysql2/promise';
 import { describe, expect, test } from 'vitest';
 import { addressesIn, listens, NO_SERVERS, runDemo, SAY_ADDRESSES } from './e2e/demo-support';
+import { documentedVariables } from './support/readme';
 import { runApp } from './support/run-app';
 import { amqpBroker, mysqlDatabase } from './support/servers';
 import { expectTree } from './support/tree';
@@ -98,7 +99,7 @@ describe('README', () => {
   });
 
   test('has every environment variable in its table, and no other', () => {
-    const table = new Set(readme.split('## Configuration')[1]!.match(/\b(OTEL|HOOKLINE)_[A-Z0-9_]+[A-Z0-9]\b/g));
+    const table = documentedVariables();
     const sources = ['src/config.ts', 'src/register.ts'].map(read).join('\n');
     // Quoted names: in comments stand patterns of names too.
     const quoted = new Set(sources.match(/(?<=')(OTEL|HOOKLINE)_[A-Z0-9_]*[A-Z0-9](?=')/g));

@@ -1,16 +1,13 @@
-import type { ClientRequest, IncomingMessage } from 'node:http';
-import type { Socket } from 'node:net';
 import type { Attributes, SpanKind } from '@opentelemetry/api';
-import { log, oneLine } from '../log';
+import { log } from '../log';
 import { nowMs } from '../trace/clock';
-import { ROOT_CONTEXT, runInContext } from '../trace/context';
 import { TraceIdRatioSampler } from '../trace/sampler';
 import type { SpanIdentity } from '../trace/span-identity';
+import { endpoint, integer, rate, readArgument } from './argument';
 import type { RootSampler } from './local-root';
 import { type Clock, TokenBucket } from './rate-limiting';
+import { type Answer, ask, cancel, isObject, later, RemoteLog, reasonOf, shownUrl, urlBelow } from './remote';
 import { methodOf, pathOf } from './request';
-
-const VARIABLE = 'OTEL_TRACES_SAMPLER_ARG';
 
 /** Jaeger's port for remote sampling over HTTP. */
 const DEFAULT_ENDPOINT = 'http://localhost:5778';
@@ -19,15 +16,8 @@ const DEFAULT_POLLING_MS = 60_000;
 const DEFAULT_INITIAL_RATE = 0.001;
 
 const MAX_TIMER_MS = 2_147_483_647;
-/** A strategy for each of some thousand operations has room in it. */
-const MAX_RESPONSE_BYTES = 1024 * 1024;
-const TIMEOUT_MS = 5_000;
-/** The operating system's connect holds the process and cannot be unref'd: the longest that it delays a natural end. */
-const CONNECT_TIMEOUT_MS = 1_000;
 /** Operations with counters of their own; others are decided by probability alone. */
 const MAX_OPERATIONS = 2000;
-const MAX_SHOWN_LENGTH = 100;
-const MIN_LOG_INTERVAL_MS = 60_000;
 
 export interface JaegerRemoteOptions {
   /** Absolute http: or https: URL; `/sampling` is added to its path unless it ends in it. */
@@ -42,60 +32,11 @@ export function readJaegerRemote(argument: string | undefined): {
   options: JaegerRemoteOptions;
   problems: readonly string[];
 } {
-  const problems: string[] = [];
-  let endpoint = DEFAULT_ENDPOINT;
-  let pollingIntervalMs = DEFAULT_POLLING_MS;
-  let initialSamplingRate = DEFAULT_INITIAL_RATE;
-  for (const item of (argument ?? '').split(',')) {
-    const pair = item.trim();
-    if (pair === '') continue;
-    const equals = pair.indexOf('=');
-    const key = equals < 0 ? '' : pair.slice(0, equals).trim().toLowerCase();
-    const value = pair.slice(equals + 1).trim();
-    switch (key) {
-      case 'endpoint': {
-        const url = toUrl(value);
-        if (url !== undefined) endpoint = url;
-        else
-          problems.push(
-            `${VARIABLE}: endpoint=${hidden(value)} is not an http:// or https:// URL or host:port; using ${endpoint}`,
-          );
-        break;
-      }
-      case 'pollingintervalms': {
-        const number = isDigits(value) ? Number(value) : 0;
-        if (number >= 1 && number <= MAX_TIMER_MS) pollingIntervalMs = number;
-        else
-          problems.push(
-            `${VARIABLE}: pollingIntervalMs=${shown(value)} is not an integer of 1 or more; using ${pollingIntervalMs}`,
-          );
-        break;
-      }
-      case 'initialsamplingrate': {
-        const number = toRate(value);
-        if (number !== undefined) initialSamplingRate = number;
-        else
-          problems.push(
-            `${VARIABLE}: initialSamplingRate=${shown(value)} is not a number from 0 to 1; using ${initialSamplingRate}`,
-          );
-        break;
-      }
-      default:
-        problems.push(
-          `${VARIABLE}: ${hidden(pair)} is not endpoint=, pollingIntervalMs= or initialSamplingRate=; ignoring it`,
-        );
-    }
-  }
-  return { options: { endpoint, pollingIntervalMs, initialSamplingRate }, problems };
-}
-
-function toUrl(value: string): string | undefined {
-  try {
-    const url = new URL(value.includes('://') ? value : `http://${value}`);
-    return (url.protocol === 'http:' || url.protocol === 'https:') && url.hostname !== '' ? url.href : undefined;
-  } catch {
-    return undefined;
-  }
+  return readArgument<JaegerRemoteOptions>(argument, {
+    endpoint: endpoint(DEFAULT_ENDPOINT),
+    pollingIntervalMs: integer(DEFAULT_POLLING_MS, 1, MAX_TIMER_MS),
+    initialSamplingRate: rate(DEFAULT_INITIAL_RATE),
+  });
 }
 
 /** Decides by what the back end last said. */
@@ -213,10 +154,6 @@ function perSecondIn(value: unknown): number {
   return value;
 }
 
-// As they are now: a test in the application may install fake timers later.
-const startTimer = setTimeout;
-const stopTimer = clearTimeout;
-
 /**
  * `jaeger_remote`: asks a back end how much to keep, again and again. Asking starts after the application's main script ran, never
  * keeps the process alive, and is not traced. Where it fails, the last strategy stays.
@@ -226,26 +163,20 @@ export class JaegerRemoteSampler implements RootSampler {
   readonly describes = true;
   readonly #options: JaegerRemoteOptions;
   readonly #url: URL;
-  readonly #shownUrl: string;
+  readonly #log: RemoteLog;
   readonly #clock: Clock;
   #strategy: Strategy;
   #json = '';
   #timer: NodeJS.Timeout | undefined;
-  #failing = false;
-  #lastLineMs = Number.NEGATIVE_INFINITY;
   #stopped = false;
 
   constructor(options: JaegerRemoteOptions, serviceName: string, clock: Clock = nowMs) {
     this.#options = options;
     this.#clock = clock;
     this.#strategy = probabilistic(options.initialSamplingRate);
-    const url = new URL(options.endpoint);
-    const path = url.pathname.endsWith('/') ? url.pathname.slice(0, -1) : url.pathname;
-    url.pathname = path.endsWith('/sampling') ? path : `${path}/sampling`;
-    url.searchParams.set('service', serviceName);
-    url.hash = '';
-    this.#url = url;
-    this.#shownUrl = `${url.protocol}//${url.host}${url.pathname}`;
+    this.#url = urlBelow(options.endpoint, '/sampling');
+    this.#url.searchParams.set('service', serviceName);
+    this.#log = new RemoteLog('sampling strategies', this.#url);
   }
 
   /** Asks for the first time once the current turn of the event loop is over. */
@@ -256,7 +187,7 @@ export class JaegerRemoteSampler implements RootSampler {
 
   stop(): void {
     this.#stopped = true;
-    if (this.#timer !== undefined) stopTimer(this.#timer);
+    cancel(this.#timer);
   }
 
   samples(span: SpanIdentity, name: string, _kind: SpanKind, attributes: Attributes | undefined): boolean {
@@ -264,130 +195,35 @@ export class JaegerRemoteSampler implements RootSampler {
   }
 
   toString(): string {
-    return `JaegerRemoteSampler{${this.#shownUrl}, ${this.#strategy}}`;
+    return `JaegerRemoteSampler{${shownUrl(this.#url)}, ${this.#strategy}}`;
   }
 
   #next(delayMs: number): void {
     if (this.#stopped) return;
-    this.#timer = runInContext(ROOT_CONTEXT.suppress(), () => startTimer(() => this.#poll(), delayMs).unref());
+    this.#timer = later(() => {
+      ask(this.#url, undefined, (answer) => {
+        if (this.#stopped) return;
+        this.#update(answer);
+        this.#next(this.#options.pollingIntervalMs);
+      });
+    }, delayMs);
   }
 
-  #poll(): void {
-    const settle = (outcome: { body: string } | { error: string }): void => {
-      if ('body' in outcome) this.#update(outcome.body);
-      else this.#fail(outcome.error);
-      this.#next(this.#options.pollingIntervalMs);
-    };
-    try {
-      get(this.#url, settle);
-    } catch (error) {
-      settle({ error: reasonOf(error) });
+  #update(answer: Answer): void {
+    const keeping = `keeping ${this.#strategy}`;
+    if ('error' in answer) {
+      this.#log.failed(answer.error, keeping);
+      return;
     }
-  }
-
-  #update(json: string): void {
     try {
       // The same answer again: counters go on.
-      if (json !== this.#json) this.#strategy = parseStrategy(json, this.#clock);
-      this.#json = json;
+      if (answer.body !== this.#json) this.#strategy = parseStrategy(answer.body, this.#clock);
+      this.#json = answer.body;
     } catch (error) {
-      this.#fail(reasonOf(error));
+      this.#log.failed(reasonOf(error), keeping);
       return;
     }
-    if (this.#failing) log.warn(`sampling strategies come from ${this.#shownUrl} again`);
-    else log.debug(`sampling strategy: ${this.#strategy}`);
-    this.#failing = false;
+    this.#log.worked();
+    log.debug(`sampling strategy: ${this.#strategy}`);
   }
-
-  #fail(reason: string): void {
-    const text = `no sampling strategy from ${this.#shownUrl}: ${reason}; keeping ${this.#strategy}`;
-    const now = nowMs();
-    if (this.#failing || now - this.#lastLineMs < MIN_LOG_INTERVAL_MS) {
-      log.debug(text);
-      return;
-    }
-    this.#failing = true;
-    this.#lastLineMs = now;
-    log.warn(text);
-  }
-}
-
-/** One GET; `settle` is called once. Runs in a context that is not traced. */
-function get(url: URL, settle: (outcome: { body: string } | { error: string }) => void): void {
-  // Loaded here and not at the top: these are milliseconds of the application's start.
-  const http: typeof import('node:http') | typeof import('node:https') =
-    url.protocol === 'https:'
-      ? (require('node:https') as typeof import('node:https'))
-      : (require('node:http') as typeof import('node:http'));
-  let settled = false;
-  let request: ClientRequest | undefined;
-  const finish = (outcome: { body: string } | { error: string }): void => {
-    if (settled) return;
-    settled = true;
-    stopTimer(timer);
-    stopTimer(connectTimer);
-    settle(outcome);
-    request?.destroy();
-  };
-  const timer = startTimer(() => finish({ error: 'no answer in time' }), TIMEOUT_MS).unref();
-  const connectTimer = startTimer(() => finish({ error: 'no connection in time' }), CONNECT_TIMEOUT_MS).unref();
-  // An agent of its own that keeps nothing open: the next request is a minute away.
-  request = http.request(url, { method: 'GET', headers: { accept: 'application/json' }, agent: new http.Agent() });
-  request.on('socket', (socket: Socket) => {
-    socket.unref();
-    // Trying several addresses makes new handles, which hold the process until they are unref'd as well.
-    socket.on('connectionAttempt', () => void socket.unref());
-    socket.once('connect', () => {
-      stopTimer(connectTimer);
-      socket.unref();
-    });
-  });
-  request.on('error', (error) => finish({ error: reasonOf(error) }));
-  request.on('close', () => finish({ error: 'the connection was closed without an answer' }));
-  request.on('response', (response: IncomingMessage) => {
-    const chunks: Buffer[] = [];
-    let received = 0;
-    response.on('data', (chunk: Buffer) => {
-      received += chunk.length;
-      if (received <= MAX_RESPONSE_BYTES) chunks.push(chunk);
-      else finish({ error: `an answer of more than ${MAX_RESPONSE_BYTES} bytes` });
-    });
-    response.on('end', () => {
-      if (response.statusCode !== 200) finish({ error: `status ${response.statusCode}` });
-      else finish({ body: Buffer.concat(chunks).toString('utf8') });
-    });
-    response.on('error', (error) => finish({ error: reasonOf(error) }));
-  });
-  request.end();
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function isDigits(text: string): boolean {
-  return text !== '' && [...text].every((char) => char >= '0' && char <= '9');
-}
-
-function toRate(text: string): number | undefined {
-  const isDecimal = text !== '' && [...text].every((char) => (char >= '0' && char <= '9') || '.eE+-'.includes(char));
-  const number = isDecimal ? Number(text) : Number.NaN;
-  return number >= 0 && number <= 1 ? number : undefined;
-}
-
-function shown(value: string): string {
-  return `"${oneLine(value, MAX_SHOWN_LENGTH)}"`;
-}
-
-/** Without what may be a password. */
-function hidden(value: string): string {
-  const at = value.lastIndexOf('@');
-  return shown(at < 0 ? value : `REDACTED${value.slice(at)}`);
-}
-
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return oneLine(String(error), MAX_SHOWN_LENGTH);
-  // All addresses failed (RFC 8305): the message of the whole is empty, the first one's says it.
-  const [first] = (error as { errors?: unknown[] }).errors ?? [];
-  return oneLine(first instanceof Error && error.message === '' ? first.message : error.message, MAX_SHOWN_LENGTH);
 }

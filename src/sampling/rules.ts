@@ -5,7 +5,8 @@ import { TraceIdRatioSampler } from '../trace/sampler';
 import type { SpanIdentity } from '../trace/span-identity';
 import { Glob } from './glob';
 import type { RootSampler } from './local-root';
-import { hostOf, methodOf, pathOf, routeOf } from './request';
+import { type AttributePattern, attributesMatch, hostMatches, MAX_VALUE_LENGTH, some } from './match';
+import { methodOf, pathOf, routeOf } from './request';
 
 const VARIABLE = 'OTEL_TRACES_SAMPLER_ARG';
 
@@ -20,9 +21,6 @@ const MAX_RULES = 1000;
 const MAX_PATTERN_LENGTH = 1024;
 const MAX_SHOWN_LENGTH = 100;
 
-/** Longer values of attributes are matched by their beginning: a forgotten body must not be searched for each request. */
-const MAX_VALUE_LENGTH = 16_384;
-
 const STAR = '*';
 
 /** One rule: every part that is there has to match; of several patterns in a part, one. */
@@ -33,7 +31,7 @@ interface Rule {
   readonly host: readonly Glob[] | undefined;
   readonly name: readonly Glob[] | undefined;
   readonly kind: ReadonlySet<number> | undefined;
-  readonly attributes: readonly { readonly key: string; readonly patterns: readonly Glob[] }[] | undefined;
+  readonly attributes: readonly AttributePattern[] | undefined;
   /** Share of traces that is kept. */
   readonly share: TraceIdRatioSampler;
 }
@@ -143,7 +141,7 @@ function toRule(item: unknown): Rule | string {
   const kinds = patterns.kind?.map((kind) => KINDS.indexOf(kind.toLowerCase() as (typeof KINDS)[number]));
   if (kinds?.includes(-1)) return `has a kind that is not one of ${KINDS.join(', ')}`;
 
-  const attributes: { key: string; patterns: readonly Glob[] }[] = [];
+  const attributes: AttributePattern[] = [];
   const given = item['attributes'];
   if (given !== undefined) {
     if (!isObject(given) || Array.isArray(given)) return 'has attributes that are not an object of patterns';
@@ -273,34 +271,10 @@ function find(
   return undefined;
 }
 
-function some(patterns: readonly Glob[], text: string | undefined): boolean {
-  if (text === undefined) return false;
-  const bounded = text.length > MAX_VALUE_LENGTH ? text.slice(0, MAX_VALUE_LENGTH) : text;
-  for (const pattern of patterns) if (pattern.matches(bounded)) return true;
-  return false;
-}
-
 function routeMatches(patterns: readonly RoutePattern[], attributes: Attributes | undefined): boolean {
   const known = routeOf(attributes);
   const path = known === undefined ? pathOf(attributes)?.slice(0, MAX_VALUE_LENGTH) : undefined;
   return patterns.some((pattern) => matchesRoute(pattern, known, path));
-}
-
-function hostMatches(patterns: readonly Glob[], attributes: Attributes | undefined): boolean {
-  const host = hostOf(attributes);
-  return host !== undefined && (some(patterns, host.address) || some(patterns, host.withPort));
-}
-
-function attributesMatch(wanted: NonNullable<Rule['attributes']>, attributes: Attributes | undefined): boolean {
-  if (attributes === undefined) return false;
-  return wanted.every(({ key, patterns }) => {
-    if (!Object.hasOwn(attributes, key)) return false;
-    const value = attributes[key];
-    if (value === undefined) return false;
-    return Array.isArray(value)
-      ? value.some((item) => item !== null && item !== undefined && some(patterns, String(item)))
-      : some(patterns, String(value));
-  });
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

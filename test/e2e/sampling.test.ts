@@ -1,9 +1,10 @@
+import { EventEmitter, once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { ReceivedSpan } from '../support/otlp-receiver';
 import { writeFolder } from '../support/packages';
-import { type RunOptions, type RunResult, runApp } from '../support/run-app';
+import { type RunOptions, type RunResult, runApp, startApp } from '../support/run-app';
 
 // Samplers and tail sampling in real processes: what is chosen by a variable, and what arrives.
 
@@ -201,7 +202,116 @@ describe('OTEL_TRACES_SAMPLER', () => {
     );
     expect(served).toEqual(['/a']);
     expect(stderr).toMatch(
-      /^hookline: no sampling strategy from http:\/\/127\.0\.0\.1:1\/sampling: [^\n]*ECONNREFUSED[^\n]*\n$/,
+      /^hookline: no sampling strategies from http:\/\/127\.0\.0\.1:1\/sampling: [^\n]*ECONNREFUSED[^\n]*\n$/,
+    );
+  });
+});
+
+describe('OTEL_TRACES_SAMPLER=xray', () => {
+  /** A server that is asked for each path that comes as a message, untraced, and answers with a message. */
+  const SERVED = `
+const http = require('node:http');
+const net = require('node:net');
+const server = http.createServer((request, response) => response.end()).listen(0, '127.0.0.1', () => process.send('ready'));
+process.on('message', ({ path, headers }) => {
+  if (path === undefined) return server.close(() => process.disconnect());
+  const socket = net.connect(server.address().port, '127.0.0.1');
+  socket.write('GET ' + path + ' HTTP/1.1\\r\\nHost: shop.test\\r\\nConnection: close\\r\\n' + headers + '\\r\\n');
+  socket.on('close', () => process.send(path)).resume();
+});
+`;
+  const rule = (RuleName: string, changes: Record<string, unknown>) => ({
+    SamplingRule: {
+      ...{ RuleName, Priority: 10, Version: 1, ReservoirSize: 0, FixedRate: 0, ServiceName: 'shop', ServiceType: '*' },
+      ...{ Host: '*', HTTPMethod: '*', URLPath: '*', ResourceARN: '*', Attributes: {}, ...changes },
+    },
+  });
+
+  test('rules, reports and targets of a daemon, which is asked untraced and keeps nothing alive', async () => {
+    const asked: { url: string; traceparent: string | undefined; body: any }[] = [];
+    const changes = new EventEmitter();
+    const daemon = createServer((incoming, response) => {
+      const chunks: Buffer[] = [];
+      incoming.on('data', (chunk: Buffer) => void chunks.push(chunk));
+      incoming.on('end', () => {
+        const body = JSON.parse(Buffer.concat(chunks).toString());
+        asked.push({
+          url: String(incoming.url),
+          traceparent: incoming.headers.traceparent as string | undefined,
+          body,
+        });
+        const target = { RuleName: 'Default', FixedRate: 1, ReservoirQuota: 0, Interval: 10 };
+        response.end(
+          JSON.stringify(
+            incoming.url === '/GetSamplingRules'
+              ? {
+                  SamplingRuleRecords: [
+                    rule('Default', { Priority: 10_000, ServiceName: '*' }),
+                    rule('pay', { Priority: 1, URLPath: '/pay/*', FixedRate: 1 }),
+                  ],
+                }
+              : { SamplingTargetDocuments: [{ ...target, ReservoirQuotaTTL: Date.now() / 1000 + 60 }] },
+          ),
+        );
+        changes.emit('asked');
+      });
+    }).listen(0, '127.0.0.1');
+    await new Promise((resolve) => daemon.once('listening', resolve));
+    onTestFinished(() => void daemon.close());
+    const askedFor = async (url: string): Promise<void> => {
+      while (!asked.some((request) => request.url === url)) await once(changes, 'asked');
+    };
+    const folder = writeFolder({ 'app.cjs': SERVED });
+    const app = await startApp(`${folder}/app.cjs`, {
+      cwd: folder,
+      ipc: true,
+      env: {
+        OTEL_SERVICE_NAME: 'shop',
+        OTEL_TRACES_SAMPLER: 'xray',
+        OTEL_TRACES_SAMPLER_ARG: `endpoint=http://127.0.0.1:${(daemon.address() as AddressInfo).port}`,
+      },
+    });
+    const request = async (path: string, headers = ''): Promise<void> => {
+      app.child.send({ path, headers });
+      expect(await once(app.child, 'message')).toEqual([path, undefined]);
+    };
+    expect(await once(app.child, 'message')).toEqual(['ready', undefined]);
+    await askedFor('/GetSamplingRules');
+    // The answer is on its way to the application: until it is there, one trace per second is kept.
+    for (let i = 0; i < 20; i++) await request(`/starting/${i}`);
+    await request('/pay/1');
+    await request('/dropped');
+    await request('/followed', `traceparent: 00-${TRACE}-${CALLER}-01\r\n`);
+    await request('/pay/2', `traceparent: 00-${TRACE}-${CALLER}-00\r\n`);
+    // Ten seconds later.
+    await askedFor('/SamplingTargets');
+    for (let i = 0; i < 20; i++) await request(`/changing/${i}`);
+    await request('/kept');
+    app.child.send({});
+    const { stderr, spans, code } = await app.done;
+    expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
+    const served = spans.map(({ attributes }) => String(attributes['url.path']));
+    expect(served.filter((path) => !/^.(starting|changing)/.test(path)).sort()).toEqual([
+      '/followed',
+      '/kept',
+      '/pay/1',
+    ]);
+    expect(asked.every(({ traceparent }) => traceparent === undefined)).toBe(true);
+    const documents = asked.find(({ url }) => url === '/SamplingTargets')?.body.SamplingStatisticsDocuments;
+    expect(documents.map((document: any) => document.RuleName).sort()).toEqual(['Default', 'pay']);
+    const pay = documents.find((document: any) => document.RuleName === 'pay');
+    // What the caller decided is not X-Ray's to count.
+    expect(pay).toMatchObject({ RequestCount: 1, SampledCount: 1, BorrowCount: 0 });
+  });
+
+  test('a daemon that is not there is one line, and the application is traced all the same', async () => {
+    const { served, stderr } = await run(
+      { OTEL_TRACES_SAMPLER: 'parentbased_xray', OTEL_TRACES_SAMPLER_ARG: 'endpoint=127.0.0.1:1,polling_interval=1' },
+      { paths: ['/a'], waitMs: 300 },
+    );
+    expect(served).toEqual(['/a']);
+    expect(stderr).toMatch(
+      /^hookline: OTEL_TRACES_SAMPLER_ARG: polling_interval="1" is not an integer of 10 or more; using 300\nhookline: no sampling rules from http:\/\/127\.0\.0\.1:1\/GetSamplingRules: [^\n]*ECONNREFUSED[^\n]*; keeping 1 trace per second and 5 % of the rest\n$/,
     );
   });
 });
@@ -217,6 +327,19 @@ describe('HOOKLINE_TAIL_SAMPLING', () => {
     expect(spans).toHaveLength(6);
     expectWhole(spans);
     expect(dropped).toEqual({ tail_sampling: 9 });
+  });
+
+  test('what it has no room for is decided by the ratio, counted, and said once', async () => {
+    const env = { HOOKLINE_TAIL_SAMPLING: 'errors', HOOKLINE_TAIL_SAMPLING_MAX_SPANS: '1' };
+    const given = { paths: ['/a', '/fail', '/b'], status: true };
+    const none = await run({ ...env, HOOKLINE_TAIL_SAMPLING_RATIO: '0' }, given);
+    const all = await run({ ...env, HOOKLINE_TAIL_SAMPLING_RATIO: '1' }, given);
+    expect(none.spans).toEqual([]);
+    expect(none.dropped).toEqual({ tail_overflow: 9 });
+    expect(all.spans).toHaveLength(9);
+    expect(all.dropped).toEqual({});
+    for (const { stderr } of [none, all])
+      expect(stderr).toMatch(/^hookline: more traces are under way than tail sampling holds: [^\n]*MAX_SPANS\)\n$/);
   });
 
   test('decides about the last spans at process.exit()', async () => {

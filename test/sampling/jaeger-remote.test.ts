@@ -172,7 +172,7 @@ describe('asking', () => {
     expect(asks(remote, identity())).toBe(true);
     expect(lines).toHaveLength(1);
     expect(lines[0]).toContain(reason);
-    expect(lines[0]).toContain(`no sampling strategy from ${url}/sampling: `);
+    expect(lines[0]).toContain(`no sampling strategies from ${url}/sampling: `);
     answer = json(probabilistic(0));
     await until(() => !asks(remote, identity()));
     expect(lines).toHaveLength(2);
@@ -184,6 +184,15 @@ describe('asking', () => {
     await until(() => lines.length > 0);
     expect(lines[0]).toContain('ECONNREFUSED');
     expect(asks(remote, identity())).toBe(true);
+  });
+
+  it('keeps its initial share until then, within three sigma', () => {
+    const options = { endpoint: url, pollingIntervalMs: 10, initialSamplingRate: 0.2 };
+    const unasked = new JaegerRemoteSampler(options, 'shop');
+    const root = roots(4);
+    let kept = 0;
+    for (let i = 0; i < 20_000; i++) if (asks(unasked, root())) kept++;
+    expect(Math.abs(kept - 4000)).toBeLessThanOrEqual(threeSigma(20_000, 0.2));
   });
 
   it('does not begin its counters anew with the same answer', async () => {

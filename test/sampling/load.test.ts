@@ -16,7 +16,11 @@ afterEach(() => {
 });
 
 const make = (name: SamplerName, more: Partial<SamplerConfig> = {}): string =>
-  String(createSampler({ name, ratio: 1, ...more }, (config) => loadSampler(config, 'shop')));
+  String(
+    createSampler({ name, ratio: 1, ...more }, (config) =>
+      loadSampler(config, { attributes: { 'service.name': 'shop' } }),
+    ),
+  );
 
 describe('loadSampler', () => {
   it.each([
@@ -32,6 +36,13 @@ describe('loadSampler', () => {
   ] as const)('makes %s, parent-based or not', (name, more, expected) => {
     expect(make(name, more)).toBe(expected);
     expect(make(`parentbased_${name}`, more)).toBe(`ParentBased{root=${expected}}`);
+    expect(lines).toEqual([]);
+  });
+
+  it('makes xray, which follows the caller under either name', () => {
+    const expected = 'ParentBased{root=XRaySampler{http://127.0.0.1:1/GetSamplingRules, no rules}}';
+    for (const name of ['xray', 'parentbased_xray'] as const)
+      expect(make(name, { argument: 'endpoint=http://127.0.0.1:1,polling_interval=10' })).toBe(expected);
     expect(lines).toEqual([]);
   });
 

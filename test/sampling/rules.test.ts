@@ -98,6 +98,52 @@ describe('rules', () => {
     expect(Math.abs(kept - n * share)).toBeLessThanOrEqual(threeSigma(n, share));
   });
 
+  describe.each([
+    [{ path: '/shop/*' }, request('/shop/a'), request('/bank/a'), 'GET'],
+    [{ route: '/users/:id' }, request('/users/7'), request('/users/7/orders'), 'GET'],
+    [{ method: 'POST' }, request('/', { 'http.request.method': 'POST' }), request('/'), 'GET'],
+    [{ host: '*.test' }, request('/'), request('/', { 'server.address': 'shop.example' }), 'GET'],
+    [{ name: 'job ?' }, {}, undefined, 'job 1'],
+    [{ kind: 'server' }, {}, undefined, 'GET'],
+    [{ attributes: { 'user_agent.original': 'curl/*' } }, { 'user_agent.original': 'curl/8' }, {}, 'GET'],
+    [
+      { attributes: { tenant: ['a*', 'b?'], flag: true } },
+      { tenant: 'b1', flag: true },
+      { tenant: 'b1', flag: false },
+      'GET',
+    ],
+  ] as const)('%j', (match, meant, other, name) => {
+    const keepsWith = (rule: object, fallback: string, attributes: Attributes | undefined, named: string = name) => {
+      const kind = attributes === undefined ? CLIENT : SERVER;
+      return keeps({ rules: [{ ...match, ...rule }], default: fallback }, attributes, named, kind);
+    };
+
+    it.each([
+      ['keep', 'drop', true],
+      ['drop', 'keep', false],
+      [1, 'drop', true],
+      [0, 'keep', false],
+    ])('%s, and %s for the others', (decision, fallback, kept) => {
+      expect(keepsWith({ decision }, fallback, meant as Attributes)).toBe(kept);
+      expect(keepsWith({ decision }, fallback, other as Attributes | undefined, 'other')).toBe(!kept);
+    });
+
+    it('a ratio, within three sigma, and nothing of the others', () => {
+      const rules = sampler({ rules: [{ ...match, ratio: 0.25 }], default: 'drop' });
+      const root = roots(61);
+      const n = 10_000;
+      let kept = 0;
+      let others = 0;
+      for (let i = 0; i < n; i++) {
+        if (asks(rules, root(), meant as Attributes, name)) kept++;
+        if (asks(rules, root(), other as Attributes | undefined, 'other', other === undefined ? CLIENT : SERVER))
+          others++;
+      }
+      expect(Math.abs(kept - n * 0.25)).toBeLessThanOrEqual(threeSigma(n, 0.25));
+      expect(others).toBe(0);
+    });
+  });
+
   it('look at spans inside of a trace when they name a kind or a name', () => {
     const rules = sampler([
       { path: '/inner', decision: 'drop' },

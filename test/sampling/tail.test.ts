@@ -8,7 +8,7 @@ import { TraceIdRatioSampler } from '../../src/trace/sampler';
 import type { Span, SpanProcessor } from '../../src/trace/span';
 import { SpanIdentity } from '../../src/trace/span-identity';
 import { startSpan, until } from '../export/support';
-import { roots, SERVER, TRACE_ID, threeSigma } from './support';
+import { random, roots, SERVER, TRACE_ID, threeSigma } from './support';
 
 const CONFIG: TailSamplingConfig = {
   errors: true,
@@ -175,6 +175,25 @@ describe('what is kept', () => {
     start('GET rare', undefined, undefined, { 'http.request.method': 'GET', 'url.path': '/rare' }).end();
     await settle();
     expect(kept()).toEqual(['GET 0', 'GET 10', 'GET 20', 'GET rare']);
+  });
+
+  it('one in so many of each route in any mix, and within three sigma the ratio of the others', async () => {
+    make({ everyNth: 20, ratio: 0.1, maxTraces: 50_000 });
+    const next = random(17);
+    const paths = ['/flood', '/flood', '/flood', '/flood', '/busy', '/busy', '/rare'];
+    const seen = new Map<string, number>();
+    for (let i = 0; i < 14_000; i++) {
+      const path = paths[Math.floor(next() * paths.length)] as string;
+      seen.set(path, (seen.get(path) ?? 0) + 1);
+      start(path, undefined, undefined, { 'http.request.method': 'GET', 'url.path': path }).end();
+    }
+    await settle();
+    for (const [path, count] of seen) {
+      const forRoute = Math.ceil(count / 20);
+      const others = count - forRoute;
+      const more = kept().filter((name) => name === path).length - forRoute;
+      expect(Math.abs(more - others * 0.1), path).toBeLessThanOrEqual(threeSigma(others, 0.1));
+    }
   });
 
   it('counts a bounded number of routes', async () => {
