@@ -64,9 +64,11 @@ const SHARED = {
 const withAgent = {
   name: 'with-agent',
   setup(bundler) {
-    bundler.onResolve({ filter: /^\.\.\// }, ({ path }) =>
-      path in SHARED ? { path: SHARED[path], namespace: 'with-agent' } : undefined,
-    );
+    bundler.onResolve({ filter: /^(\.\.\/)+/ }, ({ path }) => {
+      const fromSrc = path.replace(/^(\.\.\/)+/, '../');
+      return fromSrc in SHARED ? { path: SHARED[fromSrc], namespace: 'with-agent' } : undefined;
+    });
+    bundler.onResolve({ filter: /^\.\/auth\.js$/ }, ({ path }) => ({ path, external: true }));
     bundler.onLoad({ filter: /.*/, namespace: 'with-agent' }, ({ path }) => ({
       contents: `module.exports = globalThis[Symbol.for('hookline.shared')].${path};`,
     }));
@@ -112,6 +114,7 @@ await Promise.all([
     target: 'node18.19',
     entryPoints: {
       export: 'src/export/load.ts',
+      auth: 'src/export/auth/load.ts',
       tracing: 'src/hook/tracing.ts',
       user: 'src/hook/user.ts',
       'foreign-loaders': 'src/hook/foreign-loaders.ts',

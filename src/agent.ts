@@ -17,6 +17,7 @@ import type { TailSamplingProcessor } from './sampling/tail';
 import { SCHEMA_URL } from './semconv';
 import * as clock from './trace/clock';
 import * as context from './trace/context';
+import { useEpochHeads } from './trace/id';
 import { createSampler } from './trace/sampler';
 import type { Span } from './trace/span';
 import * as identity from './trace/span-identity';
@@ -57,6 +58,7 @@ export function start(): Promise<void> | undefined {
   const { config, problems } = loadConfig(process.env);
   setLogLevel(config.logLevel);
   for (const problem of problems) log.warn(problem);
+  useEpochHeads(config.idGenerator === 'xray');
 
   const exporting = new DeferredProcessor(config);
   const tail = config.tailSampling === undefined ? undefined : startTailSampling(config.tailSampling, exporting);

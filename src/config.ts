@@ -15,6 +15,8 @@ export interface Config {
   readonly propagators: readonly string[];
   /** OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG. */
   readonly sampler: SamplerConfig;
+  /** HOOKLINE_ID_GENERATOR: how trace ids are made; default `random`. */
+  readonly idGenerator: IdGeneratorName;
   /** HOOKLINE_TAIL_SAMPLING*; `undefined` where spans are not held. */
   readonly tailSampling: TailSamplingConfig | undefined;
   /** OTEL_TRACES_EXPORTER: a name of EXPORTER_NAMES or a module specifier, each once; empty for `none`. */
@@ -62,6 +64,9 @@ export type LazySamplerName =
   | 'jaeger_remote'
   | 'xray';
 
+/** `xray`: the first four bytes are the time, as AWS X-Ray has it. */
+export type IdGeneratorName = 'random' | 'xray';
+
 export interface SamplerConfig {
   readonly name: SamplerName;
   /** Share of traces, from 0 to 1; for those that take one. */
@@ -95,6 +100,20 @@ export interface TailSamplingConfig {
 /** OTEL_EXPORTER_OTLP_TRACES_* before OTEL_EXPORTER_OTLP_*. */
 export interface OtlpConfig extends HttpTarget {
   readonly protocol: OtlpProtocol;
+  /** `undefined` where the headers are all there is. */
+  readonly authorization?: AuthorizationConfig | undefined;
+}
+
+/** HOOKLINE_OTLP_AUTH*, HOOKLINE_OTLP_HEADERS_FILE: headers that are made for each request. */
+export interface AuthorizationConfig {
+  /** A name of AUTH_METHODS or a module specifier. */
+  readonly method: string | undefined;
+  /** For `aws`; by default the endpoint's name or AWS's own variables say it. */
+  readonly region: string | undefined;
+  /** For `aws`; by default the endpoint's name says it, or `xray`. */
+  readonly service: string | undefined;
+  /** Path of a file of headers. */
+  readonly headersFile: string | undefined;
 }
 
 export type OtlpProtocol = 'http/protobuf' | 'http/json' | 'grpc';
@@ -242,6 +261,11 @@ const CONSUME_ENDS: readonly ConsumeEnd[] = ['settle', 'handler'];
 
 const OTLP_PROTOCOLS: readonly OtlpProtocol[] = ['http/protobuf', 'http/json', 'grpc'];
 
+/** HOOKLINE_OTLP_AUTH, besides modules. */
+const AUTH_METHODS: readonly string[] = ['aws', 'google', 'azure'];
+
+const ID_GENERATORS: readonly IdGeneratorName[] = ['random', 'xray'];
+
 const CONSOLE_FORMATS: readonly ConsoleFormat[] = ['tree', 'json'];
 
 const LAZY_SAMPLERS: readonly LazySamplerName[] = [
@@ -288,7 +312,7 @@ const SENSITIVE_QUERY_PARAMETERS = [
 ];
 
 /** Headers that describe the body or the connection, which the exporter alone knows. */
-const RESERVED_HEADERS: ReadonlySet<string> = new Set([
+export const RESERVED_HEADERS: ReadonlySet<string> = new Set([
   'connection',
   'content-encoding',
   'content-length',
@@ -322,6 +346,7 @@ export function loadConfig(env: Env): { readonly config: Config; readonly proble
     resourceDetectors: readResourceDetectors(reader),
     propagators: readPropagators(reader),
     sampler: readSampler(reader),
+    idGenerator: reader.oneOf('HOOKLINE_ID_GENERATOR', ID_GENERATORS, 'random'),
     tailSampling: readTailSampling(reader),
     exporters: readExporters(reader),
     exporterOptions: readExporterOptions(reader),
@@ -648,7 +673,13 @@ function readOtlp(reader: Reader): OtlpConfig {
   // The two header variables add up, the signal's winning name by name: OpenTelemetry's JavaScript SDK does so.
   const headers = readHeaders(reader, 'OTEL_EXPORTER_OTLP_HEADERS', Object.create(null));
   readHeaders(reader, 'OTEL_EXPORTER_OTLP_TRACES_HEADERS', headers);
-  const protocol = reader.oneOf(otlpVariable(reader, 'PROTOCOL'), OTLP_PROTOCOLS, 'http/protobuf');
+  const authorization = readAuthorization(reader);
+  let protocol = reader.oneOf(otlpVariable(reader, 'PROTOCOL'), OTLP_PROTOCOLS, 'http/protobuf');
+  if (protocol === 'grpc' && authorization?.method === 'aws') {
+    const name = otlpVariable(reader, 'PROTOCOL');
+    reader.problem(`${name}=grpc cannot be signed for HOOKLINE_OTLP_AUTH=aws; using http/protobuf`);
+    protocol = 'http/protobuf';
+  }
   const url = protocol === 'grpc' ? readGrpcUrl(reader, headers) : readUrl(reader, headers);
   return {
     protocol,
@@ -659,6 +690,31 @@ function readOtlp(reader: Reader): OtlpConfig {
     certificateFile: reader.text(otlpVariable(reader, 'CERTIFICATE')),
     clientCertificateFile: reader.text(otlpVariable(reader, 'CLIENT_CERTIFICATE')),
     clientKeyFile: reader.text(otlpVariable(reader, 'CLIENT_KEY')),
+    ...(authorization && { authorization }),
+  };
+}
+
+function readAuthorization(reader: Reader): AuthorizationConfig | undefined {
+  const name = 'HOOKLINE_OTLP_AUTH';
+  const value = reader.text(name);
+  let method: string | undefined;
+  if (value !== undefined) {
+    const word = value.toLowerCase();
+    if (AUTH_METHODS.includes(word)) method = word;
+    // No method's name has these; every path, scope or export does.
+    else if (/[./@#]/.test(value)) method = value;
+    else {
+      const accepted = `${AUTH_METHODS.join(', ')} or a path or package#export of a function`;
+      reader.problem(`${name}=${shown(value)} is not one of ${accepted}; ignoring it`);
+    }
+  }
+  const headersFile = reader.text('HOOKLINE_OTLP_HEADERS_FILE');
+  if (method === undefined && headersFile === undefined) return undefined;
+  return {
+    method,
+    region: reader.text('HOOKLINE_OTLP_AUTH_REGION'),
+    service: reader.text('HOOKLINE_OTLP_AUTH_SERVICE'),
+    headersFile,
   };
 }
 
@@ -912,12 +968,12 @@ function isDecimal(text: string): boolean {
 }
 
 /** `token` of RFC 9110, section 5.6.2. One character class, so that it cannot backtrack. */
-function isToken(text: string): boolean {
+export function isToken(text: string): boolean {
   return /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(text);
 }
 
 /** What Node accepts as a header's value: Latin-1 without control characters, tabs excepted. */
-function isHeaderValue(text: string): boolean {
+export function isHeaderValue(text: string): boolean {
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
     if ((code < 0x20 && code !== 0x09) || code === 0x7f || code > 0xff) return false;

@@ -788,3 +788,54 @@ describe('tail sampling', () => {
 it('mutes health checks on demand', () => {
   expect(load({ HOOKLINE_MUTE_HEALTH_CHECKS: 'True' }).http.muteHealthChecks).toBe(true);
 });
+
+describe('authorization of exports', () => {
+  const authorizationOf = (env: Env) => load(env).otlp.authorization;
+  const NONE = { method: undefined, region: undefined, service: undefined, headersFile: undefined };
+
+  it('is none by default, and with its details alone', () => {
+    expect(authorizationOf({})).toBeUndefined();
+    expect(authorizationOf({ HOOKLINE_OTLP_AUTH: ' ', HOOKLINE_OTLP_AUTH_REGION: 'eu-west-1' })).toBeUndefined();
+  });
+
+  it.each([
+    ['AWS', 'aws'],
+    ['google', 'google'],
+    ['azure', 'azure'],
+    ['./Auth.js#sign', './Auth.js#sign'],
+    ['@shop/auth', '@shop/auth'],
+  ])('HOOKLINE_OTLP_AUTH=%s is %s', (value, method) => {
+    expect(authorizationOf({ HOOKLINE_OTLP_AUTH: value })).toEqual({ ...NONE, method });
+  });
+
+  it('takes region, service and a file of headers', () => {
+    expect(
+      authorizationOf({
+        HOOKLINE_OTLP_AUTH: 'aws',
+        HOOKLINE_OTLP_AUTH_REGION: 'eu-west-1',
+        HOOKLINE_OTLP_AUTH_SERVICE: 'osis',
+        HOOKLINE_OTLP_HEADERS_FILE: '/run/secrets/headers',
+      }),
+    ).toEqual({ method: 'aws', region: 'eu-west-1', service: 'osis', headersFile: '/run/secrets/headers' });
+    expect(authorizationOf({ HOOKLINE_OTLP_HEADERS_FILE: 'h' })).toEqual({ ...NONE, headersFile: 'h' });
+  });
+
+  it('is none for a word that it does not know', () => {
+    const config = loadWithProblem({ HOOKLINE_OTLP_AUTH: 'gcp' }, '"gcp"', 'aws, google, azure', 'ignoring it');
+    expect(config.otlp.authorization).toBeUndefined();
+  });
+
+  it('signs HTTP alone', () => {
+    const env = { OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc', HOOKLINE_OTLP_AUTH: 'aws' };
+    const { otlp } = loadWithProblem(env, 'HOOKLINE_OTLP_AUTH=aws', 'using http/protobuf');
+    expect(otlp).toMatchObject({ protocol: 'http/protobuf', url: DEFAULT_URL });
+    expect(load({ ...env, HOOKLINE_OTLP_AUTH: 'google' }).otlp.protocol).toBe('grpc');
+  });
+});
+
+it('takes the id generator', () => {
+  expect(load({}).idGenerator).toBe('random');
+  expect(load({ HOOKLINE_ID_GENERATOR: 'XRay' }).idGenerator).toBe('xray');
+  const config = loadWithProblem({ HOOKLINE_ID_GENERATOR: 'uuid' }, '"uuid"', 'random, xray', 'using random');
+  expect(config.idGenerator).toBe('random');
+});

@@ -40,7 +40,7 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'hookline-exit-'));
   script = join(folder, 'endings.js');
   const shared = { bundle: true, platform: 'node', format: 'cjs', target: 'node18.19', absWorkingDir: root } as const;
-  await build({ ...shared, entryPoints: ['test/fixtures/exit/endings.ts'], outfile: script });
+  await build({ ...shared, entryPoints: ['test/fixtures/exit/endings.ts'], external: ['./auth.js'], outfile: script });
   await build({ ...shared, entryPoints: ['src/lazy/last-send.ts'], outfile: join(folder, 'last-send.js') });
   collector = createServer((request, response) => {
     const chunks: Buffer[] = [];

@@ -1,7 +1,8 @@
 import type { HttpTarget } from '../config';
 import { log } from '../log';
 import { ROOT_CONTEXT, runInContext } from '../trace/context';
-import { type Endpoint, isLoopback, isRetryableStatus, toEndpoint } from './endpoint';
+import type { Authorization, Authorized, OutgoingRequest } from './auth/authorization';
+import { type Endpoint, grpcAuthority, isLoopback, isRetryableStatus, toEndpoint } from './endpoint';
 import { GrpcTransport } from './grpc-transport';
 import type { HttpFormat } from './http-format';
 import { HttpTransport } from './http-transport';
@@ -43,6 +44,9 @@ export class HttpSender implements Sender {
   readonly #endpoint: Endpoint | undefined;
   readonly #connectTimeoutMs: number;
   readonly #transport: Transport;
+  readonly #createAuthorization: (() => Authorization) | undefined;
+  /** Made for the first request. */
+  #authorization: Authorization | undefined;
   /** Ends the wait before the next try. */
   #cancel: (() => void) | undefined;
   /** The kind of failure last reported; `undefined` while all is well. */
@@ -50,8 +54,17 @@ export class HttpSender implements Sender {
   #lastLineMs = Number.NEGATIVE_INFINITY;
   #closed = false;
 
-  /** `exitTimeoutMs`: the longest that the end of the process may be delayed, which a connection under way does as well. */
-  constructor(target: HttpTarget, format: HttpFormat, exitTimeoutMs: number = CONNECT_TIMEOUT_MS) {
+  /**
+   * @param exitTimeoutMs the longest that the end of the process may be delayed, which a connection under way does as well
+   * @param createAuthorization called for the first request, where requests have headers of their own
+   */
+  constructor(
+    target: HttpTarget,
+    format: HttpFormat,
+    exitTimeoutMs: number = CONNECT_TIMEOUT_MS,
+    createAuthorization?: () => Authorization,
+  ) {
+    this.#createAuthorization = createAuthorization;
     this.#format = format;
     this.#timeoutMs = target.timeoutMs;
     this.#gzip = target.compression === 'gzip';
@@ -60,7 +73,7 @@ export class HttpSender implements Sender {
     this.#transport = new HttpOrGrpc(this.#connectTimeoutMs);
     try {
       this.#endpoint = toEndpoint(target, format);
-      warnAboutCleartext(this.#endpoint);
+      warnAboutCleartext(this.#endpoint, createAuthorization !== undefined);
     } catch {
       log.error('traces are not exported: the endpoint is not a valid http or https URL');
     }
@@ -103,11 +116,10 @@ export class HttpSender implements Sender {
     const heldUp = performance.now() - this.#transport.connectGivenUpMs < HELD_UP_MS;
     const leftMs = heldUp ? budgetMs - this.#connectTimeoutMs : budgetMs;
     if (leftMs < MIN_LAST_SEND_MS) return requests.map(() => 'lost');
-    return sendSync(
-      this.#endpoint,
-      requests.map((request) => this.#encode(request)),
-      leftMs,
-    );
+    const bodies = requests.map((request) => this.#encode(request));
+    if (this.#createAuthorization === undefined) return sendSync(this.#endpoint, bodies, leftMs);
+    const endpoint = this.#endpoint;
+    return runInContext(ROOT_CONTEXT.suppress(), () => this.#sendSyncAuthorized(endpoint, bodies, leftMs));
   }
 
   close(): void {
@@ -120,12 +132,26 @@ export class HttpSender implements Sender {
     const encoded = this.#encode(request);
     const body = this.#gzip ? await gzip(encoded) : encoded;
     let freshSocketTried = false;
+    let renewed = false;
     for (let retry = 0; ; retry++) {
-      const attempt = await this.#transport.post(endpoint, body, this.#gzip, deadlineMs - performance.now());
+      let authorized = endpoint;
+      if (this.#createAuthorization !== undefined) {
+        const given = await this.#authorize(outgoing(endpoint, body, this.#gzip), deadlineMs);
+        if (given === 'aborted') return { kind: 'unreachable', retryAfterMs: 0 };
+        if ('problem' in given) return this.#notAuthorized(endpoint, given);
+        authorized = { ...endpoint, headers: { ...endpoint.headers, ...given.headers } };
+      }
+      const attempt = await this.#transport.post(authorized, body, this.#gzip, deadlineMs - performance.now());
       if (attempt.kind === 'aborted') return { kind: 'unreachable', retryAfterMs: 0 };
       if (attempt.kind === 'error' && attempt.onReusedSocket && !freshSocketTried && isLost(attempt.code)) {
         // The collector closed the idle connection while our request was on its way: no reason to wait.
         freshSocketTried = true;
+        retry--;
+        continue;
+      }
+      if (attempt.kind === 'response' && isUnauthorized(attempt.status) && !renewed && this.#authorization?.renew()) {
+        // A token that was withdrawn, or keys that were replaced: fresh ones may do.
+        renewed = true;
         retry--;
         continue;
       }
@@ -149,6 +175,57 @@ export class HttpSender implements Sender {
       }
       if (!(await this.#sleep(delayMs))) return { kind: 'unreachable', retryAfterMs: 0 };
     }
+  }
+
+  /** The request's own headers; a source of them that takes too long has none, and the batch is kept. */
+  #authorize(request: OutgoingRequest, deadlineMs: number): Promise<Authorized | 'aborted'> {
+    return new Promise((resolve) => {
+      let settled = false;
+      const settle = (outcome: Authorized | 'aborted'): void => {
+        // An answer that comes too late must not touch what is waited for by then.
+        if (settled) return;
+        settled = true;
+        clearTimeout(timer);
+        this.#cancel = undefined;
+        resolve(outcome);
+      };
+      const timer = untracedTimer(
+        () => settle({ problem: 'no credentials in time', final: false }),
+        Math.max(deadlineMs - performance.now(), 0),
+      );
+      this.#cancel = () => settle('aborted');
+      this.#authorization ??= this.#createAuthorization?.();
+      void this.#authorization?.headers(request).then(settle);
+    });
+  }
+
+  #notAuthorized(endpoint: Endpoint, { problem, final }: { problem: string; final: boolean }): SendOutcome {
+    if (final) {
+      this.#reportFailure('authorization-final', `traces are dropped: ${problem}`);
+      return { kind: 'refused' };
+    }
+    this.#reportFailure(
+      'authorization',
+      `cannot export traces to ${endpoint.displayUrl}: ${problem}; trying again later`,
+    );
+    return { kind: 'unreachable', retryAfterMs: 0 };
+  }
+
+  #sendSyncAuthorized(endpoint: Endpoint, bodies: readonly Buffer[], budgetMs: number): readonly SyncOutcome[] {
+    const deadlineMs = performance.now() + budgetMs;
+    const headers: Readonly<Record<string, string>>[] = [];
+    for (const body of bodies) {
+      this.#authorization ??= this.#createAuthorization?.();
+      // What is left has to do for sending it as well.
+      const leftMs = deadlineMs - performance.now() - MIN_LAST_SEND_MS;
+      const given = this.#authorization?.headersSync(outgoing(endpoint, body, false), leftMs);
+      if (given === undefined || 'problem' in given) {
+        if (given !== undefined) this.#notAuthorized(endpoint, given);
+        return bodies.map(() => 'lost');
+      }
+      headers.push(given.headers);
+    }
+    return sendSync(endpoint, bodies, deadlineMs - performance.now(), undefined, headers);
   }
 
   #encode(request: Buffer): Buffer {
@@ -182,9 +259,11 @@ export class HttpSender implements Sender {
       }
       return { kind: 'sent', rejectedSpans };
     }
+    const authorizationHint = isUnauthorized(status) ? this.#authorization?.hint : undefined;
+    const hint = authorizationHint ?? this.#format.statusHint(status);
     this.#reportFailure(
       statusOf(attempt),
-      `traces are dropped: ${endpoint.displayUrl} answered ${attempt.label ?? status}${this.#format.statusHint(status)}`,
+      `traces are dropped: ${endpoint.displayUrl} answered ${attempt.label ?? status}${hint}`,
     );
     return { kind: 'refused' };
   }
@@ -214,11 +293,22 @@ function statusOf({ status, label }: Response): string {
   return `status ${label ?? status}`;
 }
 
-function warnAboutCleartext(endpoint: Endpoint): void {
+function isUnauthorized(status: number): boolean {
+  return status === 401 || status === 403;
+}
+
+/** The request as it will go out, for what signs it. */
+function outgoing(endpoint: Endpoint, body: Buffer, gzip: boolean): OutgoingRequest {
+  const headers = gzip ? { ...endpoint.headers, 'content-encoding': 'gzip' } : endpoint.headers;
+  return { method: 'POST', url: new URL(grpcAuthority(endpoint) + endpoint.path).href, headers, body };
+}
+
+function warnAboutCleartext(endpoint: Endpoint, isAuthorized: boolean): void {
   if (endpoint.secure || isLoopback(endpoint.host)) return;
   const name = Object.keys(endpoint.headers).find((header) => CREDENTIAL_HEADER.test(header));
-  if (name === undefined) return;
-  log.once('warn', 'cleartext-credentials', `header ${name} is sent unencrypted to ${endpoint.displayUrl}; use https`);
+  if (name === undefined && !isAuthorized) return;
+  const what = name === undefined ? 'what HOOKLINE_OTLP_AUTH or HOOKLINE_OTLP_HEADERS_FILE gives' : `header ${name}`;
+  log.once('warn', 'cleartext-credentials', `${what} is sent unencrypted to ${endpoint.displayUrl}; use https`);
 }
 
 function gzip(bytes: Buffer): Promise<Buffer> {

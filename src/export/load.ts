@@ -1,7 +1,3 @@
-import { createRequire } from 'node:module';
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { applicationFolders } from '../application-folders';
 import type { Config } from '../config';
 import { armSignals, disarmSignals } from '../exit';
 import { log } from '../log';
@@ -12,6 +8,7 @@ import { FanOut } from './fan-out';
 import { OTLP_GRPC, OTLP_JSON, OTLP_PROTOBUF, ZIPKIN_JSON } from './http-format';
 import { HttpSender } from './http-sender';
 import { LineSender } from './line-sender';
+import { loadModule, namedExport, parseSpecifier } from './load-module';
 import { MemoryProcessor } from './memory';
 
 import {
@@ -49,8 +46,13 @@ export function createProcessor(config: Config, listener: PendingListener = SIGN
 function createSender(name: string, config: Config): Sender | undefined {
   const { otlp, zipkin, exitTimeoutMs } = config;
   switch (name) {
-    case 'otlp':
-      return new HttpSender(otlp, OTLP_FORMATS[otlp.protocol], exitTimeoutMs);
+    case 'otlp': {
+      const { authorization } = otlp;
+      const authorize =
+        authorization &&
+        (() => (require('./auth.js') as typeof import('./auth/load')).createAuthorization(authorization));
+      return new HttpSender(otlp, OTLP_FORMATS[otlp.protocol], exitTimeoutMs, authorize);
+    }
     case 'zipkin':
       return new HttpSender(zipkin, ZIPKIN_JSON, exitTimeoutMs);
     case 'console':
@@ -92,88 +94,20 @@ class NoProcessor implements SpanProcessor, Flushable {
   }
 }
 
-/** Stays `import()` in the CommonJS build: esbuild leaves it alone where the target has it. */
-function importModule(url: string): Promise<unknown> {
-  return import(url);
-}
-
 /**
  * An exporter by module specifier: a package or path, with the name of the export behind `#` where it is not
  * the default one. The export is a class, a function that returns an exporter, or an exporter.
  * `options`, where there are any, are what it is made with. Throws an Error that says what is wrong.
  */
 export async function loadExporter(specifier: string, options?: unknown): Promise<SpanExporter> {
-  const [, path, exportName] = /^(.+?)(?:#([^#/\\]+))?$/s.exec(specifier) ?? [];
-  if (path === undefined) throw new Error('empty module specifier');
+  const { path, exportName } = parseSpecifier(specifier);
   const module = await loadModule(path);
   return toExporter(pick(module, exportName), specifier, options);
 }
 
-/** Looks where the application would. */
-async function loadModule(path: string): Promise<unknown> {
-  let failure: unknown;
-  for (const folder of applicationFolders()) {
-    const requireFrom = createRequire(join(folder, 'noop.js'));
-    let file: string;
-    try {
-      file = requireFrom.resolve(path);
-    } catch (error) {
-      failure ??= error;
-      // Packages that only export for `import` do not resolve this way; they are imported from the folder below.
-      if ((error as NodeJS.ErrnoException).code !== 'ERR_PACKAGE_PATH_NOT_EXPORTED') continue;
-      file = resolveForImport(requireFrom, path);
-      if (file === '') continue;
-      return importModule(pathToFileURL(file).href);
-    }
-    try {
-      return requireFrom(file);
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code !== 'ERR_REQUIRE_ESM' && code !== 'ERR_REQUIRE_ASYNC_MODULE') throw error;
-      return importModule(pathToFileURL(file).href);
-    }
-  }
-  throw failure;
-}
-
-/** The entry of a package that has no `require` condition, by the few shapes of `exports` in use; empty when not found. */
-function resolveForImport(requireFrom: NodeJS.Require, path: string): string {
-  const [, name, rest] = /^((?:@[^/]+\/)?[^/]+)(\/.*)?$/.exec(path) ?? [];
-  if (name === undefined) return '';
-  for (const folder of requireFrom.resolve.paths(name) ?? []) {
-    try {
-      const packageFolder = join(folder, name);
-      const manifest = requireFrom(join(packageFolder, 'package.json')) as { exports?: unknown };
-      const entry = importTarget(manifest.exports, `.${rest ?? ''}`);
-      if (entry !== undefined) return join(packageFolder, entry);
-    } catch {
-      // Not in this node_modules.
-    }
-  }
-  return '';
-}
-
-function importTarget(exports: unknown, subpath: string): string | undefined {
-  let target = exports;
-  if (target !== null && typeof target === 'object' && Object.keys(target).some((key) => key.startsWith('.'))) {
-    target = (target as Record<string, unknown>)[subpath];
-  } else if (subpath !== '.') {
-    return undefined;
-  }
-  while (target !== null && typeof target === 'object') {
-    const conditions = target as Record<string, unknown>;
-    target = conditions['node'] ?? conditions['import'] ?? conditions['module'] ?? conditions['default'];
-  }
-  return typeof target === 'string' ? target : undefined;
-}
-
 function pick(module: unknown, exportName: string | undefined): unknown {
   const exports = module as Record<string, unknown>;
-  if (exportName !== undefined) {
-    const named = exports?.[exportName] ?? (exports?.['default'] as Record<string, unknown> | undefined)?.[exportName];
-    if (named === undefined) throw new Error(`it has no export ${exportName}`);
-    return named;
-  }
+  if (exportName !== undefined) return namedExport(module, exportName);
   // CommonJS that was ES once has its default export one level down, and twice when it is imported.
   let picked: unknown = module;
   for (let i = 0; i < 2 && isObject(picked) && !isExporter(picked) && picked['default'] !== undefined; i++) {

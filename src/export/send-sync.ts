@@ -9,6 +9,8 @@ export interface LastSendJob {
   readonly endpoint: Endpoint;
   /** From when the sender starts. */
   readonly budgetMs: number;
+  /** Headers that each request has of its own, in the order of the requests; `undefined` where there are none. */
+  readonly headers?: readonly Readonly<Record<string, string>>[] | undefined;
 }
 
 export interface LastSendWorkerData extends LastSendJob {
@@ -42,16 +44,17 @@ export function sendSync(
   requests: readonly Uint8Array[],
   budgetMs: number,
   file: string = join(__dirname, 'last-send.js'),
+  headers?: LastSendJob['headers'],
 ): SyncOutcome[] {
   const deadlineMs = performance.now() + budgetMs;
   try {
-    return inWorker(endpoint, requests, budgetMs, file);
+    return inWorker({ endpoint, budgetMs, headers }, requests, file);
   } catch (error) {
     log.debug(`no worker for the last spans: ${String(error)}`);
   }
   try {
     const leftMs = deadlineMs - performance.now();
-    if (leftMs >= MIN_SPAWN_MS) return inChild(endpoint, requests, leftMs, file);
+    if (leftMs >= MIN_SPAWN_MS) return inChild({ endpoint, budgetMs: leftMs, headers }, requests, file);
   } catch (error) {
     log.debug(`no process for the last spans: ${String(error)}`);
   }
@@ -77,12 +80,13 @@ function minimalEnv(): Record<string, string> {
   return env;
 }
 
-function inWorker(endpoint: Endpoint, requests: readonly Uint8Array[], budgetMs: number, file: string): SyncOutcome[] {
+function inWorker(job: LastSendJob, requests: readonly Uint8Array[], file: string): SyncOutcome[] {
+  const { budgetMs } = job;
   const startMs = performance.now();
   const { Worker } = require('node:worker_threads') as typeof import('node:worker_threads');
   const shared = new SharedArrayBuffer(4 * (1 + requests.length));
   const states = new Int32Array(shared);
-  const workerData: LastSendWorkerData = { endpoint, budgetMs, requests, states: shared };
+  const workerData: LastSendWorkerData = { ...job, requests, states: shared };
   // As source text: a file would be resolved by module hooks of the application, which may need this thread.
   const worker = new Worker(readFileSync(file, 'utf8'), {
     eval: true,
@@ -99,9 +103,10 @@ function inWorker(endpoint: Endpoint, requests: readonly Uint8Array[], budgetMs:
   return requests.map((_, i) => toOutcome(Atomics.load(states, 1 + i)));
 }
 
-function inChild(endpoint: Endpoint, requests: readonly Uint8Array[], budgetMs: number, file: string): SyncOutcome[] {
+function inChild(given: LastSendJob, requests: readonly Uint8Array[], file: string): SyncOutcome[] {
+  const { budgetMs } = given;
   const { spawnSync } = require('node:child_process') as typeof import('node:child_process');
-  const job: LastSendJob = { endpoint, budgetMs: budgetMs - MIN_SPAWN_MS / 2 };
+  const job: LastSendJob = { ...given, budgetMs: budgetMs - MIN_SPAWN_MS / 2 };
   const head = Buffer.from(JSON.stringify({ job, sizes: requests.map(({ length }) => length) }));
   const headSize = Buffer.alloc(4);
   headSize.writeUInt32LE(head.length);

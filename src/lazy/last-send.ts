@@ -59,9 +59,16 @@ function post(endpoint: Endpoint, agent: Agent, body: Uint8Array, timeoutMs: num
   });
 }
 
+type Headers = Readonly<Record<string, string>> | undefined;
+
+function withHeaders(endpoint: Endpoint, headers: Headers): Endpoint {
+  return headers === undefined ? endpoint : { ...endpoint, headers: { ...endpoint.headers, ...headers } };
+}
+
 /** Delivers one request; to be closed at the end. */
 interface Poster {
-  post(body: Uint8Array, timeoutMs: number): Promise<Answer>;
+  /** `headers`: what this request has besides those of the endpoint. */
+  post(body: Uint8Array, timeoutMs: number, headers: Headers): Promise<Answer>;
   close(): void;
 }
 
@@ -70,14 +77,17 @@ function httpPoster(endpoint: Endpoint): Poster {
     ? (require('node:https') as typeof import('node:https'))
     : (require('node:http') as typeof import('node:http'));
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  return { post: (body, timeoutMs) => post(endpoint, agent, body, timeoutMs), close: () => agent.destroy() };
+  return {
+    post: (body, timeoutMs, headers) => post(withHeaders(endpoint, headers), agent, body, timeoutMs),
+    close: () => agent.destroy(),
+  };
 }
 
 function grpcPoster(endpoint: Endpoint): Poster {
   const http2 = require('node:http2') as typeof import('node:http2');
   let session: ClientHttp2Session | undefined;
   return {
-    post: (body, timeoutMs) =>
+    post: (body, timeoutMs, headers) =>
       new Promise((resolve) => {
         const timer = setTimeout(() => fail('TIMEOUT'), Math.max(timeoutMs, 0));
         const fail = (error: string): void => {
@@ -96,7 +106,8 @@ function grpcPoster(endpoint: Endpoint): Poster {
             clearTimeout(timer);
             resolve({ status: httpStatus });
           };
-          grpcCall(session, endpoint, body, false, timeoutMs, { onAnswer, onError }, MAX_RESPONSE_BYTES);
+          const authorized = withHeaders(endpoint, headers);
+          grpcCall(session, authorized, body, false, timeoutMs, { onAnswer, onError }, MAX_RESPONSE_BYTES);
         } catch {
           clearTimeout(timer);
           resolve({ status: 400 });
@@ -117,7 +128,7 @@ async function deliver(
     let absentTries = 0;
     for (const [index, request] of requests.entries()) {
       for (let delayMs = FIRST_RETRY_MS; ; delayMs = Math.min(delayMs * 2, MAX_RETRY_MS)) {
-        const answer = await poster.post(request, deadlineMs - performance.now());
+        const answer = await poster.post(request, deadlineMs - performance.now(), job.headers?.[index]);
         if ('status' in answer && !isRetryableStatus(answer.status)) {
           report(index, answer.status >= 200 && answer.status < 300 ? SENT : REFUSED);
           break;

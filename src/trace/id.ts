@@ -42,6 +42,21 @@ export function randomInt32(): number {
   return result;
 }
 
+let epochHeads = false;
+
+/** From now on trace ids begin with the time, as AWS X-Ray wants them, or with random bits. */
+export function useEpochHeads(on: boolean): void {
+  epochHeads = on;
+}
+
+/**
+ * The first 32 bits of a new trace id, never 0: random, or the seconds since 1970. Only those: the 56 bits at the other end, which the
+ * random flag of W3C Trace Context level 2 promises, are random either way.
+ */
+export function traceIdHead(): number {
+  return epochHeads ? (Date.now() / 1000) | 0 : randomInt32() | 1;
+}
+
 /** Eight lower-case hexadecimal characters of one 32-bit integer. */
 export function hex32(value: number): string {
   return (

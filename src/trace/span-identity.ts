@@ -1,5 +1,5 @@
 import type { SpanContext, TraceState } from '@opentelemetry/api';
-import { hex32, parseHex32, randomInt32 } from './id';
+import { hex32, parseHex32, randomInt32, traceIdHead } from './id';
 import type { Span } from './span';
 
 /** `trace-flags` bits: W3C Trace Context level 2, section 3.2.2.5. */
@@ -31,12 +31,12 @@ export class SpanIdentity {
     readonly isRemote: boolean,
   ) {}
 
-  /** A root: new trace id. Level 2's random flag is set, since all of our trace id is random. */
+  /** A root: new trace id. Level 2's random flag is set: its right-most 56 bits are random, whatever it begins with. */
   static root(sampled: boolean, traceState: TraceState | undefined): SpanIdentity {
-    // `| 1` keeps the all-zero ids, which are invalid, out of reach for one bit of randomness
-    // outside the 56 that the random flag promises.
+    // `| 1`, here and in `traceIdHead`, keeps the all-zero ids, which are invalid, out of reach for one bit of
+    // randomness outside the 56 that the random flag promises.
     return new SpanIdentity(
-      randomInt32() | 1,
+      traceIdHead(),
       randomInt32(),
       randomInt32(),
       randomInt32(),

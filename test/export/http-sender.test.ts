@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { OtlpConfig } from '../../src/config';
+import type { Authorization, Authorized, OutgoingRequest } from '../../src/export/auth/authorization';
 import { isLoopback, toEndpoint } from '../../src/export/endpoint';
 import { decodePartialSuccess, OTLP_PROTOBUF, parsePartialSuccess } from '../../src/export/http-format';
 import { HttpSender, parseRetryAfter } from '../../src/export/http-sender';
@@ -500,6 +501,148 @@ describe('configuration', () => {
     expect(toEndpoint(otlpConfig('https://c/v1/traces'), OTLP_PROTOBUF).port).toBe(443);
     expect(toEndpoint(otlpConfig('http://c/v1/traces'), OTLP_PROTOBUF).port).toBe(80);
     expect(toEndpoint(otlpConfig('http://[::1]:4318/v1/traces'), OTLP_PROTOBUF).host).toBe('::1');
+  });
+});
+
+describe('authorization', () => {
+  interface Fake extends Authorization {
+    readonly asked: OutgoingRequest[];
+    renewals: number;
+  }
+
+  function fake(answer: (count: number) => Authorized | Promise<Authorized>, renew = () => true): Fake {
+    const asked: OutgoingRequest[] = [];
+    return {
+      asked,
+      renewals: 0,
+      hint: ' (ask the fake)',
+      async headers(request) {
+        asked.push(request);
+        return answer(asked.length);
+      },
+      headersSync: () => ({ problem: 'nothing to give', final: false }),
+      renew() {
+        this.renewals++;
+        return renew();
+      },
+    };
+  }
+
+  async function serveAuthorized(authorization: Authorization, answer: Answer, changes: Partial<OtlpConfig> = {}) {
+    const port = await listen(createServer(recorder(answer)));
+    let made = 0;
+    const config = otlpConfig(`http://127.0.0.1:${port}/v1/traces?k=v`, changes);
+    const sender = new HttpSender(config, OTLP_PROTOBUF, 1000, () => {
+      made++;
+      return authorization;
+    });
+    closers.push(() => sender.close());
+    return { sender, port, made: () => made };
+  }
+
+  it('is made for the first request, sees what is sent and wins over the configured headers', async () => {
+    const authorization = fake((count) => ({ headers: { authorization: `token ${count}` } }));
+    const { sender, port, made } = await serveAuthorized(authorization, (response) => response.end(), {
+      compression: 'gzip',
+      headers: { authorization: 'configured', 'x-team': 'a' },
+    });
+    expect(made()).toBe(0);
+    expect(await sender.send(BODY, MS)).toEqual(SENT);
+    expect(await sender.send(BODY, MS)).toEqual(SENT);
+    expect(made()).toBe(1);
+    expect(received.map(({ headers }) => headers.authorization)).toEqual(['token 1', 'token 2']);
+    expect(received[0]?.headers['x-team']).toBe('a');
+    expect(authorization.asked[0]).toMatchObject({
+      method: 'POST',
+      url: `http://127.0.0.1:${port}/v1/traces?k=v`,
+      headers: { 'content-type': 'application/x-protobuf', 'content-encoding': 'gzip' },
+      body: received[0]?.body,
+    });
+    expect(lines).toEqual([]);
+  });
+
+  it('is renewed once when the collector does not accept it', async () => {
+    const authorization = fake((count) => ({ headers: { authorization: `token ${count}` } }));
+    const { sender } = await serveAuthorized(authorization, (response, { headers }) => {
+      response.writeHead(headers.authorization === 'token 2' ? 200 : 401).end();
+    });
+    expect(await sender.send(BODY, MS)).toEqual(SENT);
+    expect(await sender.send(BODY, MS)).toEqual({ kind: 'refused' });
+    expect(received.map(({ headers }) => headers.authorization)).toEqual(['token 1', 'token 2', 'token 3', 'token 4']);
+    expect(lines).toEqual([expect.stringMatching(/traces are dropped: .* answered 401 \(ask the fake\)\n$/)]);
+  });
+
+  it('that cannot be renewed is refused at once', async () => {
+    const authorization = fake(
+      () => ({ headers: {} }),
+      () => false,
+    );
+    const { sender } = await serveAuthorized(authorization, (response) => response.writeHead(403).end());
+    expect(await sender.send(BODY, MS)).toEqual({ kind: 'refused' });
+    expect(received).toHaveLength(1);
+    expect(authorization.renewals).toBe(1);
+  });
+
+  it('that is not there now keeps the batch, one that never will be does not', async () => {
+    const authorization = fake((count) => ({ problem: `no luck ${count}`, final: count > 1 }));
+    const { sender } = await serveAuthorized(authorization, (response) => response.end());
+    expect(await sender.send(BODY, MS)).toEqual({ kind: 'unreachable', retryAfterMs: 0 });
+    expect(await sender.send(BODY, MS)).toEqual({ kind: 'refused' });
+    expect(received).toEqual([]);
+    expect(lines).toEqual([expect.stringMatching(/cannot export traces to .*: no luck 1; trying again later\n$/)]);
+  });
+
+  it('that takes longer than the export may keeps the batch, and its late answer disturbs nothing', async () => {
+    let giveFirst = (_: Authorized): void => {};
+    const authorization = fake((count) =>
+      count === 1
+        ? new Promise((resolve) => {
+            giveFirst = resolve;
+          })
+        : { headers: {} },
+    );
+    const { sender } = await serveAuthorized(authorization, (response) => response.end());
+    expect(await sender.send(BODY, 30)).toEqual({ kind: 'unreachable', retryAfterMs: 0 });
+    const second = sender.send(BODY, MS);
+    giveFirst({ headers: {} });
+    expect(await second).toEqual(SENT);
+    expect(received).toHaveLength(1);
+    expect(lines[0]).toContain('no credentials in time; trying again later');
+  });
+
+  it('that is under way ends with abort, and nothing is sent after that', async () => {
+    let give = (_: Authorized): void => {};
+    const authorization = fake(
+      () =>
+        new Promise((resolve) => {
+          give = resolve;
+        }),
+    );
+    const { sender } = await serveAuthorized(authorization, (response) => response.end());
+    const sending = sender.send(BODY, MS);
+    await until(() => authorization.asked.length === 1);
+    sender.abort();
+    expect(await sending).toEqual({ kind: 'unreachable', retryAfterMs: 0 });
+    give({ headers: {} });
+    expect(received).toEqual([]);
+  });
+
+  it('that is missing at the end of the process is told with its reason', async () => {
+    const { sender } = await serveAuthorized(
+      fake(() => ({ headers: {} })),
+      (response) => response.end(),
+    );
+    expect(sender.sendSync([BODY, BODY], 500)).toEqual(['lost', 'lost']);
+    expect(lines).toEqual([expect.stringContaining('nothing to give')]);
+  });
+
+  it('over an unencrypted connection gets a warning, except on this machine', () => {
+    const authorize = () => fake(() => ({ headers: {} }));
+    new HttpSender(otlpConfig('http://localhost:4318/v1/traces'), OTLP_PROTOBUF, 1000, authorize).close();
+    new HttpSender(otlpConfig('https://collector.test/v1/traces'), OTLP_PROTOBUF, 1000, authorize).close();
+    expect(lines).toEqual([]);
+    new HttpSender(otlpConfig('http://collector.test/v1/traces'), OTLP_PROTOBUF, 1000, authorize).close();
+    expect(lines).toEqual([expect.stringMatching(/is sent unencrypted to http:\/\/collector\.test.*; use https/)]);
   });
 });
 

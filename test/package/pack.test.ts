@@ -50,9 +50,18 @@ describe('the tarball', () => {
     const built = [
       ...['agent', 'index', 'register'].map((name) => `dist/${name}.js`),
       // Read when they are needed; a file of the list that is missing from the build would be missed only then.
-      ...['export', 'foreign-loaders', 'last-send', 'propagators', 'ritm', 'samplers', 'semver', 'tail-sampling'].map(
-        (name) => `dist/lazy/${name}.js`,
-      ),
+      ...[
+        'auth',
+        'credentials',
+        'export',
+        'foreign-loaders',
+        'last-send',
+        'propagators',
+        'ritm',
+        'samplers',
+        'semver',
+        'tail-sampling',
+      ].map((name) => `dist/lazy/${name}.js`),
       ...['tracing', 'user'].map((name) => `dist/lazy/${name}.js`),
       'dist/lazy/drop-source.mjs',
       // The index is part of the agent.

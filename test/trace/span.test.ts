@@ -6,11 +6,11 @@ import type { Resource } from '../../src/resource';
 import { captureAttributes, captureValue, cut, truncate } from '../../src/trace/attributes';
 import { compareHrTime, currentAnchor, hrTimeBetween, hrTimeOf, nowMs, realign, toHrTime } from '../../src/trace/clock';
 import { activeContext, contextManager, ROOT_CONTEXT, runInContext, toTraceContext } from '../../src/trace/context';
-import { hex32, parseHex32, randomInt32 } from '../../src/trace/id';
+import { hex32, parseHex32, randomInt32, useEpochHeads } from '../../src/trace/id';
 import { NonRecordingSpan } from '../../src/trace/non-recording-span';
 import { ALWAYS_OFF, ALWAYS_ON, type Sampler } from '../../src/trace/sampler';
 import type { Span, SpanLimits } from '../../src/trace/span';
-import { SpanIdentity } from '../../src/trace/span-identity';
+import { FLAG_RANDOM, FLAG_SAMPLED, SpanIdentity } from '../../src/trace/span-identity';
 import { type Tracer, TracerProvider } from '../../src/trace/tracer';
 
 const LIMITS: SpanLimits = {
@@ -350,6 +350,25 @@ describe('times', () => {
 });
 
 describe('ids', () => {
+  it('begin with the time where X-Ray wants them so, and stay random where the random flag says so', () => {
+    vi.useFakeTimers({ now: 0x6789abcd * 1000 + 999 });
+    useEpochHeads(true);
+    try {
+      const roots = Array.from({ length: 100 }, () => SpanIdentity.root(true, undefined));
+      for (const { traceId, flags } of roots) {
+        expect(traceId).toMatch(/^6789abcd[0-9a-f]{24}$/);
+        expect(flags).toBe(FLAG_SAMPLED | FLAG_RANDOM);
+      }
+      expect(new Set(roots.map(({ traceId }) => traceId.slice(-14))).size).toBe(100);
+      vi.setSystemTime(0xe789abcd * 1000);
+      expect(SpanIdentity.root(true, undefined).traceId).toMatch(/^e789abcd/);
+    } finally {
+      useEpochHeads(false);
+      vi.useRealTimers();
+    }
+    expect(new Set(Array.from({ length: 100 }, () => SpanIdentity.root(true, undefined).trace0)).size).toBe(100);
+  });
+
   it('are 32-bit integers that read and write as hexadecimal', () => {
     for (const value of [0, 1, -1, 0x7fffffff, -0x80000000, 0x0abcdef0]) {
       expect(hex32(value)).toBe((value >>> 0).toString(16).padStart(8, '0'));

@@ -1,0 +1,95 @@
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { applicationFolders } from '../application-folders';
+
+/** Stays `import()` in the CommonJS build: esbuild leaves it alone where the target has it. */
+function importModule(url: string): Promise<unknown> {
+  return import(url);
+}
+
+/** `path` or `path#export`. Throws an Error for an empty one. */
+export function parseSpecifier(specifier: string): { readonly path: string; readonly exportName: string | undefined } {
+  const [, path, exportName] = /^(.+?)(?:#([^#/\\]+))?$/s.exec(specifier) ?? [];
+  if (path === undefined) throw new Error('empty module specifier');
+  return { path, exportName };
+}
+
+/** What a specifier names: an export, or the default one. Rejects with an Error that says what is wrong. */
+export async function loadExport(specifier: string): Promise<unknown> {
+  const { path, exportName } = parseSpecifier(specifier);
+  const module = await loadModule(path);
+  if (exportName !== undefined) return namedExport(module, exportName);
+  // CommonJS that was ES once has its default export one level down, and twice when it is imported.
+  let picked = module;
+  for (let i = 0; i < 2 && typeof picked === 'object' && picked !== null && 'default' in picked; i++) {
+    picked = picked.default;
+  }
+  return picked;
+}
+
+/** Throws an Error when there is none. */
+export function namedExport(module: unknown, exportName: string): unknown {
+  const exports = module as Record<string, unknown> | undefined;
+  const named = exports?.[exportName] ?? (exports?.['default'] as Record<string, unknown> | undefined)?.[exportName];
+  if (named === undefined) throw new Error(`it has no export ${exportName}`);
+  return named;
+}
+
+/** The exports of a package or path, CommonJS or ES module. Looks where the application would, in the first folder that has it. */
+export async function loadModule(path: string, folders: readonly string[] = applicationFolders()): Promise<unknown> {
+  let failure: unknown;
+  for (const folder of folders) {
+    const requireFrom = createRequire(join(folder, 'noop.js'));
+    let file: string;
+    try {
+      file = requireFrom.resolve(path);
+    } catch (error) {
+      failure ??= error;
+      // Packages that only export for `import` do not resolve this way; they are imported from the folder below.
+      if ((error as NodeJS.ErrnoException).code !== 'ERR_PACKAGE_PATH_NOT_EXPORTED') continue;
+      file = resolveForImport(requireFrom, path);
+      if (file === '') continue;
+      return importModule(pathToFileURL(file).href);
+    }
+    try {
+      return requireFrom(file);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== 'ERR_REQUIRE_ESM' && code !== 'ERR_REQUIRE_ASYNC_MODULE') throw error;
+      return importModule(pathToFileURL(file).href);
+    }
+  }
+  throw failure;
+}
+
+/** The entry of a package that has no `require` condition, by the few shapes of `exports` in use; empty when not found. */
+function resolveForImport(requireFrom: NodeJS.Require, path: string): string {
+  const [, name, rest] = /^((?:@[^/]+\/)?[^/]+)(\/.*)?$/.exec(path) ?? [];
+  if (name === undefined) return '';
+  for (const folder of requireFrom.resolve.paths(name) ?? []) {
+    try {
+      const packageFolder = join(folder, name);
+      const manifest = requireFrom(join(packageFolder, 'package.json')) as { exports?: unknown };
+      const entry = importTarget(manifest.exports, `.${rest ?? ''}`);
+      if (entry !== undefined) return join(packageFolder, entry);
+    } catch {
+      // Not in this node_modules.
+    }
+  }
+  return '';
+}
+
+function importTarget(exports: unknown, subpath: string): string | undefined {
+  let target = exports;
+  if (target !== null && typeof target === 'object' && Object.keys(target).some((key) => key.startsWith('.'))) {
+    target = (target as Record<string, unknown>)[subpath];
+  } else if (subpath !== '.') {
+    return undefined;
+  }
+  while (target !== null && typeof target === 'object') {
+    const conditions = target as Record<string, unknown>;
+    target = conditions['node'] ?? conditions['import'] ?? conditions['module'] ?? conditions['default'];
+  }
+  return typeof target === 'string' ? target : undefined;
+}
