@@ -2,8 +2,11 @@ import { readFileSync } from 'node:fs';
 import { get as httpsGet, request as httpsRequest } from 'node:https';
 import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, test } from 'vitest';
+import { startBackEnd } from './support/back-end';
+import { runBlock, withHost } from './support/back-ends-page';
 import { expectSameAsBare } from './support/compare';
 import { decodeTraceRequest, encodeTraceRequest } from './support/otlp-decode';
+import { decodeTraceJson } from './support/otlp-json';
 import { type OtlpReceiver, type ReceiverOptions, startReceiver } from './support/otlp-receiver';
 import { runApp, startApp } from './support/run-app';
 import { anyPid, anyPort, expectTree, formatTree, withAnyPort } from './support/tree';
@@ -180,6 +183,96 @@ describe('OTLP decoding', () => {
     ],
   ])('refuses %s', (_what, fields, message) => {
     expect(() => spansOf({ id: 1, name: 'a', start: 1, ...fields })).toThrow(message);
+  });
+});
+
+describe('OTLP/JSON decoding', () => {
+  const requestWith = (span: object) =>
+    Buffer.from(
+      JSON.stringify({
+        resourceSpans: [
+          {
+            scopeSpans: [{ spans: [{ traceId: trace, spanId: '0000000000000001', name: 'a', kind: 2, ...span }] }],
+          },
+        ],
+      }),
+    );
+
+  test('gives what the binary form gives', () => {
+    const attributes = [
+      { key: 'n', value: { intValue: '9007199254740993' } },
+      { key: 'b', value: { bytesValue: 'AP8=' } },
+    ];
+    const [span] = decodeTraceJson(requestWith({ startTimeUnixNano: '1700000000123456789', attributes }));
+    expect(span).toMatchObject({
+      traceId: trace,
+      spanId: '0000000000000001',
+      kind: 'SERVER',
+      startTimeUnixNano: 1_700_000_000_123_456_789n,
+      attributes: { n: 9_007_199_254_740_993n },
+    });
+    expect(Buffer.from(span!.attributes['b'] as Uint8Array).toString('hex')).toBe('00ff');
+  });
+
+  test.each([
+    [{ unheard: 1 }, 'unknown field unheard'],
+    [{ kind: 'SPAN_KIND_SERVER' }, 'enum by name'],
+    [{ traceId: 'CvdlGRbNQ92ESOshHIAxnA==' }, 'not hexadecimal'],
+    [{ traceId: 'abcd' }, 'expected 16 bytes'],
+    [{ startTimeUnixNano: 1.5 }, 'no integer'],
+    [{ attributes: {} }, 'not an array'],
+    [{ status: [] }, 'not an object'],
+  ])('refuses %j', (span, message) => {
+    expect(() => decodeTraceJson(requestWith(span))).toThrow(message);
+  });
+});
+
+describe('back end', () => {
+  const post = async (url: string, headers: Record<string, string>, body = 'four') =>
+    (await fetch(url, { method: 'POST', headers, body })).status;
+
+  test('takes what its rules allow and says why it does not take the rest', async () => {
+    const backEnd = await startBackEnd({
+      path: '/in?x=1',
+      decode: { 'text/plain': (body) => (body.toString() === 'bad' ? JSON.parse('{') : [body.toString()]) },
+      refuse: ({ authorization }) => (authorization === undefined ? 401 : authorization === 'me' ? undefined : 403),
+      maxBytes: 4,
+      status: 202,
+    });
+    const url = `${backEnd.url}/in?x=1`;
+    const me = { authorization: 'me', 'content-type': 'text/plain' };
+    expect([
+      await post(url, me),
+      await post(`${backEnd.url}/in`, me),
+      await post(url, { 'content-type': 'text/plain' }),
+      await post(url, { ...me, authorization: 'you' }),
+      await post(url, { ...me, 'content-type': 'text/html' }),
+      await post(url, me, '5 byte'),
+      await post(url, me, 'bad'),
+      (await fetch(url, { headers: me })).status,
+    ]).toEqual([202, 404, 401, 403, 415, 413, 400, 405]);
+    expect(backEnd.items).toEqual(['four']);
+    expect(backEnd.requests.map(({ status }) => status)).toEqual([202, 404, 401, 403, 415, 413, 400, 405]);
+    expect(backEnd.problems).toHaveLength(8);
+    await backEnd.close();
+  });
+});
+
+describe('blocks of docs/back-ends.md', () => {
+  test('are filled in and run by a shell', () => {
+    const { env, packages } = runBlock('Grafana Cloud', { zone: 'z', 'instance id': '1', token: 'a' });
+    expect(packages).toEqual([]);
+    expect(env).toEqual({
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'https://otlp-gateway-z.grafana.net/otlp',
+      OTEL_EXPORTER_OTLP_HEADERS: 'authorization=Basic%20MTph',
+    });
+    expect(withHost(env, 5)).toMatchObject({ OTEL_EXPORTER_OTLP_ENDPOINT: 'https://127.0.0.1:5/otlp' });
+  });
+
+  test('fail when a placeholder is not known, or has gone', () => {
+    expect(() => runBlock('Honeycomb', {})).toThrow('nothing given for <key>');
+    expect(() => runBlock('Honeycomb', { key: 'k', zone: 'z' })).toThrow('has no <zone>');
+    expect(() => runBlock('Nowhere', {})).toThrow('no block');
   });
 });
 

@@ -214,7 +214,8 @@ export class ExporterProcessor implements SpanProcessor, Flushable {
   #load(): Promise<SpanExporter | undefined> {
     if (this.#exporter === undefined) {
       this.#exporter = runInContext(ROOT_CONTEXT.suppress(), async () => this.#source()).catch((error: unknown) => {
-        log.error(`exporter ${this.#name} cannot be used: ${describe(error)}`);
+        // Of a failed require, Node lists who asked for it: that was us.
+        log.error(`exporter ${this.#name} cannot be used: ${describe(error).split('\n')[0]}`);
         return undefined;
       });
     }

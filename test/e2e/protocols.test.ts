@@ -302,3 +302,51 @@ console.log(JSON.stringify(hookline.status()?.export.dropped));`;
     expect(stdout).toBe('[]\nundefined\n[]\n{}\n');
   });
 });
+
+describe('lists of exporters', () => {
+  const READ = `
+const hookline = require(${JSON.stringify(join(root, 'dist', 'index.js'))});
+hookline.forceFlush().then(() => console.log(hookline.finishedSpans().length));`;
+
+  it.each([
+    [
+      'jaeger',
+      /^hookline: OTEL_TRACES_EXPORTER: "jaeger" is not otlp, zipkin, .* a span exporter; using "otlp,memory,otlp\/stdout"\n$/,
+    ],
+    ['no-such-package', /^hookline: exporter no-such-package cannot be used: Cannot find module 'no-such-package'\n$/],
+    [
+      './gone.cjs#Exporter',
+      /^hookline: exporter \.\/gone\.cjs#Exporter cannot be used: Cannot find module '\.\/gone\.cjs'\n$/,
+    ],
+    ['node:path', /^hookline: exporter node:path cannot be used: name the export behind a #\n$/],
+  ])('with the bad member %s use all others', async (bad, line) => {
+    const {
+      code,
+      stdout,
+      stderr,
+      posts: sent,
+    } = await run(
+      { OTEL_EXPORTER_OTLP_ENDPOINT: base, OTEL_TRACES_EXPORTER: `otlp,${bad},memory,otlp/stdout` },
+      APP + READ,
+    );
+    expect(stderr).toMatch(line);
+    expect(code).toBe(0);
+    expect(sent).toHaveLength(1);
+    const [lines, count] = [/^\{.*$/m.exec(stdout)?.[0], /^\d+$/m.exec(stdout)?.[0]];
+    expect(spansOf(JSON.parse(lines!)).map(({ name }: Json) => name)).toEqual(['call', 'everything']);
+    expect(count).toBe('2');
+  });
+
+  it.each([
+    ['none', ''],
+    ['none,otlp', 'hookline: OTEL_TRACES_EXPORTER names none and others; using none\n'],
+  ])('%s sends nothing anywhere and leaves the application as it is', async (exporters, line) => {
+    const {
+      code,
+      stdout,
+      stderr,
+      posts: sent,
+    } = await run({ OTEL_EXPORTER_OTLP_ENDPOINT: base, OTEL_TRACES_EXPORTER: exporters }, APP + READ);
+    expect({ code, stdout, stderr, sent }).toEqual({ code: 0, stdout: '0\n', stderr: line, sent: [] });
+  });
+});

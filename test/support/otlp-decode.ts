@@ -50,7 +50,7 @@ export interface ReceivedSpan {
 }
 
 const schema = protobuf.loadSync(fileURLToPath(new URL('./proto/opentelemetry.proto', import.meta.url)));
-const requestType = schema.lookupType('ExportTraceServiceRequest');
+export const requestType = schema.lookupType('ExportTraceServiceRequest');
 const responseType = schema.lookupType('ExportTraceServiceResponse');
 
 /**
