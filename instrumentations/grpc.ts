@@ -19,7 +19,15 @@
 
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import type { Attributes } from '@opentelemetry/api';
-import type { Done, Instrumentation, Operation, Span, TraceContext, Tracing } from '../src/hook/instrumentation';
+import type {
+  Done,
+  Instrumentation,
+  Operation,
+  Receiver,
+  Span,
+  TraceContext,
+  Tracing,
+} from '../src/hook/instrumentation';
 import { createStamp } from '../src/hook/stamp';
 import { parseAuthority } from '../src/http/authority';
 import { captureHeaders, firstValue } from '../src/http/headers';
@@ -58,6 +66,7 @@ const CLIENT = 2;
 const ERROR = 2;
 
 const GRPC = 'grpc';
+const DEFAULT_PORT = 443;
 const OTHER = '_OTHER';
 
 const VERSIONS = '>=1.0.3 <2';
@@ -262,7 +271,14 @@ function startCall(
 /** A method without spans of its own still hands on its caller's trace. */
 function passOn(args: [Intent, Metadata], tracing: Tracing): void {
   const context = tracing.active();
-  if (context.identity !== undefined) args[1] = withFields(args[1], (set) => tracing.inject(context, set));
+  if (context.identity === undefined) return;
+  args[1] = withFields(args[1], (set) => tracing.inject(context, set, () => receiverOf(args[0].channel)));
+}
+
+/** Where a target names no port, the library takes that of HTTPS. */
+function receiverOf(channel: Channel): Receiver | undefined {
+  const target = targetOf(channel);
+  return target && { host: target.address, port: target.port ?? DEFAULT_PORT };
 }
 
 /**
@@ -373,6 +389,7 @@ function clientOperation(tracing: Tracing): Operation<Channel, [Intent, Metadata
       captureHeaders(attributes, RPC_REQUEST_METADATA, clientRequestMetadata, (name) => metadataValues(metadata, name));
       return attributes;
     },
+    receiver: ({ self }) => receiverOf(self),
     inject: (call, write) => {
       call.args[1] = withFields(call.args[1], write);
     },

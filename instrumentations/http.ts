@@ -15,12 +15,13 @@ import type { Attributes } from '@opentelemetry/api';
 import type { Begun, Instrumentation, Operation, Span, TraceContext, Tracing } from '../src/hook/instrumentation';
 import { createStamp } from '../src/hook/stamp';
 import { isAbort, isPurpose } from '../src/http/cancellation';
-import { type ClientTarget, clientAttributes, endClientSpan } from '../src/http/client-attributes';
+import { type ClientTarget, clientAttributes, endClientSpan, serverOf } from '../src/http/client-attributes';
 import { captureHeaders, firstValue, rawHeader } from '../src/http/headers';
 import { isHealthCheck } from '../src/http/health';
 import { isIgnored } from '../src/http/ignore';
 import { setMethod, spanName } from '../src/http/method';
 import { type ServerRequest, serverAttributes } from '../src/http/server-attributes';
+import { isSigned } from '../src/http/signed';
 import { ERROR_TYPE, HTTP_REQUEST_HEADER, HTTP_RESPONSE_HEADER, HTTP_RESPONSE_STATUS_CODE } from '../src/semconv';
 
 const SERVER = 1;
@@ -392,7 +393,9 @@ function clientOperation(tracing: Tracing): Operation<undefined, [ClientRequest]
       captureHeaders(attributes, HTTP_REQUEST_HEADER, http.clientRequestHeaders, (name) => fieldIn(request, name));
       return attributes;
     },
+    receiver: ({ args: [request] }) => serverOf(targetOf(request)),
     inject: ({ args: [request] }, write) => {
+      if (isSigned(fieldIn(request, 'authorization'), request.path)) return;
       // A traceparent of the application's own is not to be joined by a tracestate of ours.
       const traced = fieldIn(request, 'traceparent') !== undefined;
       write((name, value) => {
@@ -483,7 +486,8 @@ function setField(request: ClientRequest, name: string, value: string): void {
   const outgoing = request as unknown as Outgoing;
   const head = outgoing._header;
   if (head === null || head === undefined) {
-    if (!request.hasHeader(name)) request.setHeader(name, value);
+    // Whoever writes fields has looked for the first of them.
+    if (name === 'traceparent' || !request.hasHeader(name)) request.setHeader(name, value);
     return;
   }
   // Already serialised (a header list, `Expect`, or `get`, which ends the request), but not on its way: a socket

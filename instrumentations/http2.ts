@@ -11,12 +11,13 @@ import type { Socket } from 'node:net';
 import type { Attributes } from '@opentelemetry/api';
 import type { Done, Instrumentation, Operation, Span, TraceContext, Tracing } from '../src/hook/instrumentation';
 import { createStamp } from '../src/hook/stamp';
-import { clientAttributes, endClientSpan } from '../src/http/client-attributes';
+import { type ClientTarget, clientAttributes, endClientSpan, serverOf } from '../src/http/client-attributes';
 import { captureHeaders, firstValue } from '../src/http/headers';
 import { isHealthCheck } from '../src/http/health';
 import { isIgnored } from '../src/http/ignore';
 import { spanName } from '../src/http/method';
 import { serverAttributes } from '../src/http/server-attributes';
+import { isSigned } from '../src/http/signed';
 import { ERROR_TYPE, HTTP_REQUEST_HEADER, HTTP_RESPONSE_HEADER, HTTP_RESPONSE_STATUS_CODE } from '../src/semconv';
 
 const SERVER = 1;
@@ -259,24 +260,16 @@ function clientOperation(tracing: Tracing): Operation<ClientHttp2Session, [unkno
         ? undefined
         : spanName(String(field(headers, ':method') ?? 'GET'), http.knownMethods),
     attributes: ({ self, args: [headers] }) => {
-      const origin = originOf.get(self);
-      const attributes = clientAttributes(
-        {
-          method: String(field(headers, ':method') ?? 'GET'),
-          scheme: String(field(headers, ':scheme') ?? origin?.scheme ?? (self.encrypted ? 'https' : 'http')),
-          authority: String(field(headers, ':authority') ?? field(headers, 'host') ?? origin?.authority ?? ''),
-          path: String(field(headers, ':path') ?? '/'),
-          port: undefined,
-        },
-        http,
-      );
+      const attributes = clientAttributes(targetOf(self, headers), http);
       captureHeaders(attributes, HTTP_REQUEST_HEADER, http.clientRequestHeaders, (name) => field(headers, name));
       return attributes;
     },
+    receiver: ({ self, args: [headers] }) => serverOf(targetOf(self, headers)),
     inject: (call, write) => {
       const [headers] = call.args;
       // Not headers: Node is about to say so, and must find what the application gave.
       if (headers !== undefined && (typeof headers !== 'object' || headers === null)) return;
+      if (isSigned(field(headers, 'authorization'), String(field(headers, ':path') ?? ''))) return;
       // A traceparent of the application's own is not to be joined by a tracestate of ours.
       const traced = field(headers, 'traceparent') !== undefined;
       const added: Record<string, string> = {};
@@ -299,6 +292,17 @@ function clientOperation(tracing: Tracing): Operation<ClientHttp2Session, [unkno
       });
     },
     end: (span, { value }) => endSpan(span, value as Answer | undefined, tracing),
+  };
+}
+
+function targetOf(session: ClientHttp2Session, headers: unknown): ClientTarget {
+  const origin = originOf.get(session);
+  return {
+    method: String(field(headers, ':method') ?? 'GET'),
+    scheme: String(field(headers, ':scheme') ?? origin?.scheme ?? (session.encrypted ? 'https' : 'http')),
+    authority: String(field(headers, ':authority') ?? field(headers, 'host') ?? origin?.authority ?? ''),
+    path: String(field(headers, ':path') ?? '/'),
+    port: undefined,
   };
 }
 

@@ -8,6 +8,12 @@ import type { Definition } from '../src/hook/registry';
 
 export const definitions: readonly Definition[] = [
   { name: 'amqplib', modules: ['amqplib'], load: () => take(require('./instrumentations/amqplib.js')) },
+  {
+    name: 'child-process',
+    wanted: ({ childProcessContext }) => childProcessContext,
+    modules: ['child_process'],
+    load: () => take(require('./instrumentations/child-process.js')),
+  },
   { name: 'grpc', modules: ['@grpc/grpc-js'], load: () => take(require('./instrumentations/grpc.js')) },
   {
     name: 'http',

@@ -11,9 +11,10 @@
 import type { Done, Instrumentation, Operation, Span, TraceContext, Tracing } from '../src/hook/instrumentation';
 import { createStamp } from '../src/hook/stamp';
 import { isPurpose } from '../src/http/cancellation';
-import { clientAttributes, endClientSpan } from '../src/http/client-attributes';
+import { type ClientTarget, clientAttributes, endClientSpan, serverOf } from '../src/http/client-attributes';
 import { captureHeaders, rawHeader } from '../src/http/headers';
 import { spanName } from '../src/http/method';
+import { isSigned } from '../src/http/signed';
 import { HTTP_REQUEST_HEADER } from '../src/semconv';
 
 const CLIENT = 2;
@@ -162,10 +163,13 @@ function requestOperation(tracing: Tracing): Operation<undefined, [Request]> {
       );
       return attributes;
     },
-    inject: ({ args: [request] }, write) =>
+    receiver: ({ args: [request] }) => serverOf(targetOf(request)),
+    inject: ({ args: [request] }, write) => {
+      if (isSigned(requestHeader(request, 'authorization'), request.path)) return;
       write((name, value) => {
         if (requestHeader(request, name) === undefined) request.addHeader(name, value);
-      }),
+      });
+    },
     end: (span, { value }) => endSpan(span, value as Answer, http),
   };
 }
@@ -190,7 +194,7 @@ function textOf(item: Uint8Array | string): string {
   return typeof item === 'string' ? item : Buffer.from(item).toString('latin1');
 }
 
-function targetOf(request: Request): Parameters<typeof clientAttributes>[0] {
+function targetOf(request: Request): ClientTarget {
   const origin = String(request.origin);
   const scheme = origin.startsWith('https:') ? 'https' : 'http';
   const start = origin.indexOf('://') + 3;
@@ -207,7 +211,10 @@ function targetOf(request: Request): Parameters<typeof clientAttributes>[0] {
 /** A header of the request, whichever way this version keeps them. */
 function requestHeader(request: Request, name: string): string | string[] | undefined {
   const { headers } = request;
-  if (typeof headers !== 'string') return Array.isArray(headers) ? rawHeader(headers.map(String), name) : undefined;
+  if (typeof headers !== 'string') {
+    if (!Array.isArray(headers)) return undefined;
+    return rawHeader(headers.every(isString) ? headers : headers.map(String), name);
+  }
   for (let start = 0; start < headers.length; ) {
     let end = headers.indexOf('\r\n', start);
     if (end < 0) end = headers.length;
@@ -218,6 +225,10 @@ function requestHeader(request: Request, name: string): string | string[] | unde
     start = end + 2;
   }
   return undefined;
+}
+
+function isString(value: unknown): value is string {
+  return typeof value === 'string';
 }
 
 /** How codes of undici, its parser, Node and the operating system begin; OpenSSL's have no common form. */

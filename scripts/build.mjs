@@ -118,6 +118,7 @@ await Promise.all([
       tracing: 'src/hook/tracing.ts',
       user: 'src/hook/user.ts',
       'foreign-loaders': 'src/hook/foreign-loaders.ts',
+      'propagation-hosts': 'src/propagation/hosts.ts',
       propagators: 'src/propagation/load.ts',
       samplers: 'src/sampling/load.ts',
       'tail-sampling': 'src/sampling/tail.ts',

@@ -1,6 +1,6 @@
 import { definitions } from '../instrumentations/index';
 import { patchApiGlobals, registerApi } from './api';
-import { type Config, loadConfig, type TailSamplingConfig } from './config';
+import { type Config, loadConfig, type PropagationHostsConfig, type TailSamplingConfig } from './config';
 import * as exit from './exit';
 import { DeferredProcessor } from './export/deferred';
 import { displayUrl } from './export/endpoint';
@@ -11,6 +11,8 @@ import { type Definition, type InstrumentationStatus, Registry, unknownNames } f
 import * as logging from './log';
 import { isLogged, log, setLogLevel } from './log';
 import { createPropagator } from './propagation/composite';
+import { fromEnvironment, propagationVariables } from './propagation/environment';
+import type { PropagationHosts } from './propagation/hosts';
 import * as traceState from './propagation/trace-state';
 import { createResource } from './resource';
 import type { TailSamplingProcessor } from './sampling/tail';
@@ -72,6 +74,9 @@ export function start(): Promise<void> | undefined {
   const propagator = createPropagator(config.propagators, (name) =>
     (require('./lazy/propagators.js') as typeof import('./propagation/load')).loadPropagator(name),
   );
+  if (config.environmentContext) context.setInitialContext(fromEnvironment(propagator, process.env));
+  const environment = config.childProcessContext ? propagationVariables(propagator, process.env) : undefined;
+  const hosts = config.propagationHosts && loadPropagationHosts(config.propagationHosts);
   registerApi({
     provider,
     propagator,
@@ -85,6 +90,8 @@ export function start(): Promise<void> | undefined {
       config,
       guard,
       propagator,
+      hosts,
+      ...(environment && { environment }),
       tracer: provider.getTracer(`hookline/${name}`, VERSION, { schemaUrl: SCHEMA_URL }),
       subscribe: (channel, listener) => channels.on(channel, listener),
     });
@@ -119,6 +126,11 @@ export function start(): Promise<void> | undefined {
     return undefined;
   }
   return pending.finally(announce);
+}
+
+function loadPropagationHosts(config: PropagationHostsConfig): PropagationHosts {
+  const { PropagationHosts } = require('./lazy/propagation-hosts.js') as typeof import('./propagation/hosts');
+  return new PropagationHosts(config);
 }
 
 function startTailSampling(config: TailSamplingConfig, exporting: DeferredProcessor): TailSamplingProcessor {

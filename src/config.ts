@@ -13,6 +13,12 @@ export interface Config {
   readonly resourceDetectors: readonly ResourceDetectorName[];
   /** OTEL_PROPAGATORS without duplicates: names in lower case, module specifiers as they are; empty for `none`. */
   readonly propagators: readonly string[];
+  /** HOOKLINE_PROPAGATION_HOSTS and HOOKLINE_PROPAGATION_EXCLUDED_HOSTS; `undefined` where neither is set. */
+  readonly propagationHosts: PropagationHostsConfig | undefined;
+  /** HOOKLINE_ENVIRONMENT_CONTEXT: TRACEPARENT and the like are read at start; default true. */
+  readonly environmentContext: boolean;
+  /** HOOKLINE_CHILD_PROCESS_CONTEXT: child processes are given the active context in their environment; default false. */
+  readonly childProcessContext: boolean;
   /** OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG. */
   readonly sampler: SamplerConfig;
   /** HOOKLINE_ID_GENERATOR: how trace ids are made; default `random`. */
@@ -41,6 +47,14 @@ export interface Config {
   readonly mysql2: DatabaseConfig;
   readonly amqplib: AmqplibConfig;
   readonly grpc: GrpcConfig;
+}
+
+/** Who may be sent the headers that carry a trace: patterns as src/propagation/hosts.ts reads them. */
+export interface PropagationHostsConfig {
+  /** `undefined`: all. */
+  readonly allowed: readonly string[] | undefined;
+  /** Not these, whatever `allowed` says. */
+  readonly excluded: readonly string[];
 }
 
 export type ResourceDetectorName = 'container' | 'host' | 'kubernetes' | 'os' | 'process' | 'serviceinstance';
@@ -345,6 +359,9 @@ export function loadConfig(env: Env): { readonly config: Config; readonly proble
     resourceAttributes: readResourceAttributes(reader),
     resourceDetectors: readResourceDetectors(reader),
     propagators: readPropagators(reader),
+    propagationHosts: readPropagationHosts(reader),
+    environmentContext: reader.boolean('HOOKLINE_ENVIRONMENT_CONTEXT', true),
+    childProcessContext: reader.boolean('HOOKLINE_CHILD_PROCESS_CONTEXT', false),
     sampler: readSampler(reader),
     idGenerator: reader.oneOf('HOOKLINE_ID_GENERATOR', ID_GENERATORS, 'random'),
     tailSampling: readTailSampling(reader),
@@ -524,6 +541,27 @@ function readPropagators(reader: Reader): readonly string[] {
     reader.problem(`${name}: ${shown(unknown.join(','))} is not one of ${accepted}; using ${used.join(',')}`);
   }
   return [...used];
+}
+
+/** A list of which no item can be used still is one: nobody is allowed then. */
+function readPropagationHosts(reader: Reader): PropagationHostsConfig | undefined {
+  const allowed = readHosts(reader, 'HOOKLINE_PROPAGATION_HOSTS');
+  const excluded = readHosts(reader, 'HOOKLINE_PROPAGATION_EXCLUDED_HOSTS');
+  return allowed === undefined && excluded === undefined ? undefined : { allowed, excluded: excluded ?? [] };
+}
+
+function readHosts(reader: Reader, variable: string): string[] | undefined {
+  return reader.list(variable)?.filter((item) => {
+    if (isHostPattern(item)) return true;
+    const accepted = 'a host with or without a port, such as api.example.com, *.example.com:8443 or [::1]';
+    reader.problem(`${variable}: ${shown(withoutSecrets(item))} is not ${accepted}; leaving it out`);
+    return false;
+  });
+}
+
+/** `host`, `host:port`, `[v6]` or `[v6]:port`, in all of which `*` and `?` may stand; no URL, path or user. */
+function isHostPattern(text: string): boolean {
+  return /^(?:\[[^\s/\\@#[\]]+\]|[^\s/\\@#:[\]]+)(?::[0-9*?]{1,5})?$/.test(text);
 }
 
 function readSampler(reader: Reader): SamplerConfig {

@@ -16,6 +16,7 @@ export type {
   Instrumentation,
   Operation,
   Outcome,
+  Receiver,
   Span,
   Target,
   TraceContext,

@@ -27,6 +27,9 @@ describe('defaults', () => {
       logLevel: 'warn',
       serviceName: undefined,
       propagators: ['tracecontext', 'baggage'],
+      propagationHosts: undefined,
+      environmentContext: true,
+      childProcessContext: false,
       sampler: { name: 'parentbased_always_on', ratio: 1 },
       tailSampling: undefined,
       exporters: ['otlp'],
@@ -153,6 +156,8 @@ describe('general variables', () => {
     ['OTEL_LOG_LEVEL', 'loud'],
     ['OTEL_TRACES_SAMPLER', 'sometimes'],
     ['HOOKLINE_MUTE_HEALTH_CHECKS', '1'],
+    ['HOOKLINE_ENVIRONMENT_CONTEXT', 'no'],
+    ['HOOKLINE_CHILD_PROCESS_CONTEXT', 'yes'],
     ['OTEL_EXPORTER_OTLP_COMPRESSION', 'br'],
     ['OTEL_EXPORTER_OTLP_PROTOCOL', 'thrift'],
     ['OTEL_EXPORTER_OTLP_TRACES_PROTOCOL', 'http/xml'],
@@ -331,6 +336,38 @@ describe('lists', () => {
     ]);
     const modules = './My-Propagator.js,@Scope/Propagator,propagator#Name';
     expect(load({ OTEL_PROPAGATORS: modules }).propagators).toEqual(modules.split(','));
+  });
+
+  it('reads hosts that may or may not be sent a trace', () => {
+    const hosts = 'api.example.com, *.Example.com:8443,[::1],[fe80::*]:80*,10.0.?.1,*';
+    expect(load({ HOOKLINE_PROPAGATION_HOSTS: hosts }).propagationHosts).toEqual({
+      allowed: ['api.example.com', '*.Example.com:8443', '[::1]', '[fe80::*]:80*', '10.0.?.1', '*'],
+      excluded: [],
+    });
+    expect(load({ HOOKLINE_PROPAGATION_EXCLUDED_HOSTS: 'a:1' }).propagationHosts).toEqual({
+      allowed: undefined,
+      excluded: ['a:1'],
+    });
+    expect(load({ HOOKLINE_PROPAGATION_HOSTS: ' ' }).propagationHosts).toBeUndefined();
+  });
+
+  it.each([
+    'https://a.test',
+    'a.test/x',
+    'ann:secret@a.test',
+    'a.test:http',
+    '::1',
+    '[::1',
+    '[]',
+    ':80',
+    'a b',
+    '[::1]x',
+  ])('reports %s, which is no host, and allows nobody for it', (item) => {
+    const { propagationHosts } = loadWithProblem({ HOOKLINE_PROPAGATION_HOSTS: item }, item.replace('ann:secret', ''));
+    expect(propagationHosts).toEqual({ allowed: [], excluded: [] });
+    const { problems } = loadConfig({ HOOKLINE_PROPAGATION_EXCLUDED_HOSTS: `${item},b.test` });
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).not.toContain('secret');
   });
 
   it('reports unknown propagators in one line', () => {

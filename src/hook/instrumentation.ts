@@ -63,6 +63,12 @@ export type FieldSetter = (name: string, value: string) => void;
 /** Reads one propagation field. */
 export type FieldGetter = (name: string) => string | readonly string[] | undefined;
 
+/** A host, an IPv6 address without brackets, and the port where it is known, a default one too. */
+export interface Receiver {
+  readonly host: string;
+  readonly port: number | undefined;
+}
+
 /** Describes one kind of call. Every function of it runs under the guard. */
 // biome-ignore lint/suspicious/noExplicitAny: libraries' own types
 export interface Operation<Self = any, Args extends unknown[] = any[], Result = any> {
@@ -78,6 +84,11 @@ export interface Operation<Self = any, Args extends unknown[] = any[], Result = 
   attributes(call: Call<Self, Args>): Attributes;
   /** Puts the propagation fields into `call.args` or an object of the library's own, never into the user's objects. */
   inject?(call: Call<Self, Args>, write: (set: FieldSetter) => void): void;
+  /**
+   * Whom `inject` writes to; only asked for where HOOKLINE_PROPAGATION_HOSTS or HOOKLINE_PROPAGATION_EXCLUDED_HOSTS
+   * name hosts, which then decide whether it is called. Without it, it always is.
+   */
+  receiver?(call: Call<Self, Args>): Receiver | undefined;
   /**
    * Arranges for `done` to be called. Returning `false` asks for the default: a trailing callback, else the promise
    * returned, else the return.
@@ -100,6 +111,11 @@ export interface Begun {
 /** What the engine offers an instrumentation. */
 export interface Tracing {
   readonly config: Config;
+  /**
+   * The variables that carry the propagation fields between processes, as they were when this one started; only
+   * where HOOKLINE_CHILD_PROCESS_CONTEXT asks for them.
+   */
+  readonly environment: Readonly<Record<string, string | undefined>>;
   /** One call of `owner[method]`, one span. */
   span(owner: object, method: string, operation: Operation): void;
   /** Function arguments of `owner[method]` run in the caller's context; no span. */
@@ -122,8 +138,8 @@ export interface Tracing {
    * sampled starts, and nothing below is recorded.
    */
   mute(get: FieldGetter): TraceContext;
-  /** Writes the propagation fields of a context. */
-  inject(context: TraceContext, set: FieldSetter): void;
+  /** Writes the propagation fields of a context, unless they are not to go to `receiver`. */
+  inject(context: TraceContext, set: FieldSetter, receiver?: () => Receiver | undefined): void;
   /** The context of the code that is running now. */
   active(): TraceContext;
   /** Runs `fn` in `context`. */

@@ -15,6 +15,8 @@ export interface Definition {
   readonly aliases?: readonly string[];
   /** Always on and never listed: part of the agent itself. */
   readonly internal?: boolean;
+  /** For what is off until a variable of its own asks for it: decides in place of the toggles, which do not know it. */
+  wanted?(config: Config): boolean;
   /** Packages and built-ins whose loading reads the instrumentation's file. */
   readonly modules?: readonly string[];
   /** Diagnostics channels whose first message reads it. */
@@ -66,7 +68,9 @@ export function variableName(name: string): string {
 /** Names in the toggles that no instrumentation has, each with the variable it stands in. */
 export function unknownNames(definitions: readonly Definition[], config: InstrumentationsConfig): string[] {
   if (isUntouched(config)) return [];
-  const known = definitions.flatMap(({ name, aliases }) => [name, ...(aliases ?? [])]);
+  const known = definitions.flatMap(({ name, aliases, wanted }) =>
+    wanted === undefined ? [name, ...(aliases ?? [])] : [],
+  );
   const knownVariables = new Set(known.map(variableName));
   const problems: string[] = [];
   const accepted = known.slice().sort().join(', ');
@@ -124,9 +128,13 @@ export class Registry {
 
   /** Takes up further lines of the table; returns those that are enabled. */
   add(definitions: readonly Definition[]): Definition[] {
-    this.#definitions.push(...definitions.filter(isListed));
-    const enabled = definitions.filter(
-      (definition) => definition.internal === true || isEnabled(definition, this.config.instrumentations),
+    const known = definitions.filter(({ wanted }) => wanted?.(this.config) !== false);
+    this.#definitions.push(...known.filter(isListed));
+    const enabled = known.filter(
+      (definition) =>
+        definition.internal === true ||
+        definition.wanted !== undefined ||
+        isEnabled(definition, this.config.instrumentations),
     );
     this.#enabled.push(...enabled.filter(isListed));
     for (const definition of enabled) {

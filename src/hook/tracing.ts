@@ -1,4 +1,5 @@
 import type { Config } from '../config';
+import type { PropagationHosts } from '../propagation/hosts';
 import type { Propagator } from '../propagation/propagator';
 import {
   activeContext,
@@ -13,7 +14,7 @@ import { SpanIdentity } from '../trace/span-identity';
 import type { Tracer } from '../trace/tracer';
 import type { AnyFunction } from './disguise';
 import type { Guard } from './guard';
-import type { Begun, Call, Done, FieldGetter, FieldSetter, Operation, Tracing } from './instrumentation';
+import type { Begun, Call, Done, FieldGetter, FieldSetter, Operation, Receiver, Tracing } from './instrumentation';
 import { replace } from './replace';
 import { createStamp } from './stamp';
 
@@ -32,6 +33,10 @@ export interface TracingOptions {
   readonly config: Config;
   readonly tracer: Tracer;
   readonly propagator: Propagator;
+  /** Who may be sent the propagation fields; `undefined`: everybody. */
+  readonly hosts?: PropagationHosts | undefined;
+  /** See `Tracing.environment`. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
   readonly guard: Guard;
   /** Subscribes a guarded listener; the registry's, since a channel may be what loads an instrumentation. */
   readonly subscribe: (channel: string, listener: (message: unknown) => void) => void;
@@ -40,15 +45,19 @@ export interface TracingOptions {
 /** The lifecycle of every traced call, once for all instrumentations. */
 export class InstrumentationTracing implements Tracing {
   readonly config: Config;
+  readonly environment: Readonly<Record<string, string | undefined>>;
   readonly #tracer: Tracer;
   readonly #propagator: Propagator;
+  readonly #hosts: PropagationHosts | undefined;
   readonly #guard: Guard;
   readonly #subscribe: TracingOptions['subscribe'];
 
   constructor(options: TracingOptions) {
     this.config = options.config;
+    this.environment = options.environment ?? {};
     this.#tracer = options.tracer;
     this.#propagator = options.propagator;
+    this.#hosts = options.hosts;
     this.#guard = options.guard;
     this.#subscribe = options.subscribe;
   }
@@ -132,8 +141,10 @@ export class InstrumentationTracing implements Tracing {
     return context.withIdentity(identity).suppress();
   }
 
-  inject(context: TraceContext, set: FieldSetter): void {
-    this.#propagator.inject(context, set);
+  inject(context: TraceContext, set: FieldSetter, receiver?: () => Receiver | undefined): void {
+    if (receiver === undefined || this.#hosts === undefined || this.#hosts.mayReceive(receiver())) {
+      this.#propagator.inject(context, set);
+    }
   }
 
   active(): TraceContext {
@@ -235,6 +246,9 @@ export class InstrumentationTracing implements Tracing {
   #inject(operation: Operation, call: Call, context: TraceContext): void {
     if (operation.inject === undefined || context.identity === undefined) return;
     try {
+      if (this.#hosts !== undefined && operation.receiver !== undefined) {
+        if (!this.#hosts.mayReceive(operation.receiver(call))) return;
+      }
       operation.inject(call, (set) => this.#propagator.inject(context, set));
     } catch (error) {
       this.#guard.fail(error);

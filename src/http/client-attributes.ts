@@ -12,7 +12,7 @@ import {
   URL_FULL,
 } from '../semconv';
 import type { Span } from '../trace/span';
-import { defaultPort, parseAuthority, schemeLength } from './authority';
+import { type Authority, defaultPort, parseAuthority, schemeLength } from './authority';
 import { captureHeaders } from './headers';
 import { setMethod } from './method';
 import { redactTarget, redactUserInfo } from './redact';
@@ -44,9 +44,7 @@ export function clientAttributes(target: ClientTarget, config: HttpConfig): Attr
     url = `${scheme}://${authority}`;
   } else if (absolute > 0) {
     scheme = target.path.slice(0, absolute).toLowerCase();
-    const rest = target.path.slice(absolute + 3);
-    const end = rest.search(/[/?#]/);
-    authority = end < 0 ? rest : rest.slice(0, end);
+    authority = authorityIn(target.path, absolute);
     url = target.path;
   } else {
     const at = authority.lastIndexOf('@');
@@ -66,6 +64,27 @@ export function clientAttributes(target: ClientTarget, config: HttpConfig): Attr
     if (port !== undefined) attributes[SERVER_PORT] = port;
   }
   return attributes;
+}
+
+/** Whom a request is for, as `server.address` and `server.port` tell it. */
+export function serverOf(target: ClientTarget): Authority | undefined {
+  let { scheme, authority } = target;
+  const absolute = schemeLength(target.path);
+  if (target.method === 'CONNECT') {
+    authority = target.path || authority;
+  } else if (absolute > 0) {
+    scheme = target.path.slice(0, absolute).toLowerCase();
+    authority = authorityIn(target.path, absolute);
+  }
+  const server = parseAuthority(authority);
+  return server && { host: server.host, port: server.port ?? target.port ?? defaultPort(scheme) };
+}
+
+/** The authority of an absolute URL, whose scheme is so long. */
+function authorityIn(url: string, scheme: number): string {
+  const rest = url.slice(scheme + 3);
+  const end = rest.search(/[/?#]/);
+  return end < 0 ? rest : rest.slice(0, end);
 }
 
 /** A request target as the rest of a URL: `*` stands for the server as a whole (RFC 9110, section 7.1). */

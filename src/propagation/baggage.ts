@@ -86,7 +86,9 @@ export const baggagePropagator: Propagator = {
  */
 export function parseBaggage(header: string | readonly string[] | undefined): Baggage | undefined {
   if (header === undefined || header === null) return undefined;
-  const text = typeof header === 'string' ? header : joinStrings(header);
+  const received = typeof header === 'string' ? header : joinStrings(header);
+  // Tabs may stand where spaces may, but metadata of gRPC holds none.
+  const text = received.includes('\t') ? received.replaceAll('\t', ' ') : received;
   const entries = new Map<string, BaggageEntry>();
   // The text may only be sent on as it is when it holds exactly what was understood.
   let isFaithful = text.length <= MAX_LENGTH;
@@ -187,11 +189,11 @@ function encode(text: string): string | undefined {
   }
 }
 
-/** ASCII without control characters, tabs excepted: nothing else may get from one header into another. */
+/** ASCII without control characters: nothing else may get from one header into another. */
 function isPrintable(text: string): boolean {
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
-    if ((code < 0x20 && code !== 0x09) || code > 0x7e) return false;
+    if (code < 0x20 || code > 0x7e) return false;
   }
   return true;
 }

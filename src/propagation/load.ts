@@ -66,7 +66,13 @@ function fromTextMap(propagator: TextMapPropagator): Propagator {
     get: (get, key) => get(key.toLowerCase()) as string | string[] | undefined,
     keys: (get) => fields.filter((field) => get(field) !== undefined),
   };
-  const setter: TextMapSetter<HeaderSetter> = { set: (set, key, value) => set(key.toLowerCase(), String(value)) };
+  const setter: TextMapSetter<HeaderSetter> = {
+    set(set, key, value) {
+      const text = String(value);
+      // Not every carrier looks, and what a caller sent must not begin a header of its own.
+      if (isHeaderValue(text)) set(key.toLowerCase(), text);
+    },
+  };
   return {
     fields,
     extract(context, get) {
@@ -75,6 +81,11 @@ function fromTextMap(propagator: TextMapPropagator): Propagator {
     },
     inject: (context, set) => propagator.inject(context, set, setter),
   };
+}
+
+/** Characters that a header's value can hold everywhere: printable ASCII. */
+function isHeaderValue(text: string): boolean {
+  return /^[\x20-\x7e]*$/.test(text);
 }
 
 /** Throws an Error that says what is wrong. Synchronous, since the first request may need it. */

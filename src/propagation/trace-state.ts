@@ -68,7 +68,8 @@ export function parseTraceState(header: string | readonly string[] | undefined):
   if (header === undefined) return undefined;
   const text = typeof header === 'string' ? header : join(header);
   if (text === undefined || text.length > MAX_LENGTH) return undefined;
-  return isList(text) ? new TraceState(text) : undefined;
+  // Tabs may stand between members, but metadata of gRPC holds none.
+  return isList(text) ? new TraceState(text.includes('\t') ? text.replaceAll('\t', ' ') : text) : undefined;
 }
 
 /** Empty headers are legal and add no member, so they add no comma either. `undefined` where an item is no string. */

@@ -124,9 +124,16 @@ const storage = new AsyncLocalStorage<TraceContext>();
 /** `AsyncLocalStorage.run` as it really is: the rest of the arguments go to the function, which saves a closure per call. */
 type Run = (store: TraceContext, fn: (...args: never[]) => unknown, ...args: unknown[]) => unknown;
 
+let initialContext = ROOT_CONTEXT;
+
+/** Sets what is active where nothing was activated: the context that the process was started in. */
+export function setInitialContext(context: TraceContext): void {
+  initialContext = context;
+}
+
 /** The context of the code that is running now. */
 export function activeContext(): TraceContext {
-  return storage.getStore() ?? ROOT_CONTEXT;
+  return storage.getStore() ?? initialContext;
 }
 
 /** Runs `fn` in `context`; what was active before is active again when it returns or throws. */

@@ -116,6 +116,35 @@ describe('isEnabled', () => {
   });
 });
 
+describe('what is off until its variable asks for it', () => {
+  const optional = definition('optional', {}, { wanted: ({ childProcessContext }) => childProcessContext });
+  const registryWith = (env: Record<string, string>): Registry => {
+    const registry = new Registry(configOf(env), () => ({}) as never);
+    registry.add([definition('pg'), { ...optional, modules: ['child_process'] }]);
+    return registry;
+  };
+
+  it('is not there', () => {
+    const registry = registryWith({});
+    expect(registry.status().map(({ name }) => name)).toEqual(['pg']);
+    expect(registry.has('child_process')).toBe(false);
+  });
+
+  it('is on then, and no toggle knows it', () => {
+    const env = { HOOKLINE_CHILD_PROCESS_CONTEXT: 'true', OTEL_NODE_ENABLED_INSTRUMENTATIONS: 'pg' };
+    const registry = registryWith(env);
+    expect(registry.status().map(({ name, enabled }) => [name, enabled])).toEqual([
+      ['pg', true],
+      ['optional', true],
+    ]);
+    expect(registry.has('child_process')).toBe(true);
+    const { instrumentations } = configOf({ ...env, OTEL_NODE_DISABLED_INSTRUMENTATIONS: 'optional' });
+    expect(unknownNames(registry.all, instrumentations)).toEqual([
+      'OTEL_NODE_DISABLED_INSTRUMENTATIONS: no instrumentation is called "optional"; known are pg',
+    ]);
+  });
+});
+
 describe('Registry', () => {
   const builtin = { module: 'thing', file: undefined, folder: undefined };
 

@@ -5,6 +5,7 @@ import type { Operation, TraceContext } from '../../src/hook/instrumentation';
 import { InstrumentationTracing } from '../../src/hook/tracing';
 import { setLogSink } from '../../src/log';
 import { createPropagator } from '../../src/propagation/composite';
+import { PropagationHosts } from '../../src/propagation/hosts';
 import type { Resource } from '../../src/resource';
 import { ALWAYS_OFF, ALWAYS_ON, type Sampler } from '../../src/trace/sampler';
 import type { Span } from '../../src/trace/span';
@@ -16,7 +17,7 @@ const SPAN_ID = 'b7ad6b7169203331';
 let ended: Span[] = [];
 let guard = new Guard('test');
 
-function makeTracing(sampler: Sampler = ALWAYS_ON): InstrumentationTracing {
+function makeTracing(sampler: Sampler = ALWAYS_ON, hosts?: PropagationHosts): InstrumentationTracing {
   const { config } = loadConfig({});
   const provider = new TracerProvider({
     resource: {} as Resource,
@@ -29,6 +30,7 @@ function makeTracing(sampler: Sampler = ALWAYS_ON): InstrumentationTracing {
     guard,
     tracer: provider.getTracer('test'),
     propagator: createPropagator(config.propagators),
+    hosts,
     subscribe: () => {},
   });
 }
@@ -125,6 +127,67 @@ describe('muting', () => {
     const context = makeTracing().mute(() => undefined);
     expect(context.suppressed).toBe(true);
     expect(context.identity).toMatchObject({ sampled: false, traceId: expect.stringMatching(/^[0-9a-f]{32}$/) });
+  });
+});
+
+describe('who is sent the fields', () => {
+  const client = (receiver: Operation['receiver'], sent: string[]): Operation => ({
+    kind: 2,
+    name: () => 'call',
+    attributes: () => ({}),
+    ...(receiver && { receiver }),
+    inject: (_call, write) => write((name) => void sent.push(name)),
+  });
+  const sentTo = (receiver: Operation['receiver'], hosts?: PropagationHosts): string[] => {
+    const sent: string[] = [];
+    const tracing = makeTracing(ALWAYS_ON, hosts);
+    tracing.begin(client(receiver, sent), { self: undefined, args: [] })?.done();
+    expect(ended).toHaveLength(1);
+    return sent;
+  };
+  const only = (host: string) => new PropagationHosts({ allowed: [host], excluded: [] });
+
+  it('is nobody but the hosts of the lists', () => {
+    expect(sentTo(() => ({ host: 'a.test', port: 80 }), only('a.test'))).toEqual(['traceparent']);
+    ended = [];
+    expect(sentTo(() => ({ host: 'b.test', port: 80 }), only('a.test'))).toEqual([]);
+    ended = [];
+    expect(sentTo(() => undefined, only('a.test'))).toEqual([]);
+  });
+
+  it('is not asked for without lists, and everybody where there is nobody to ask for', () => {
+    const never = (): never => {
+      throw new Error('asked');
+    };
+    expect(sentTo(never)).toEqual(['traceparent']);
+    expect(guard.failures).toBe(0);
+    ended = [];
+    expect(sentTo(undefined, only('a.test'))).toEqual(['traceparent']);
+  });
+
+  it('is nobody when the asking fails, which costs the call nothing', () => {
+    setLogSink(() => {});
+    const fail = (): never => {
+      throw new Error('on purpose');
+    };
+    expect(sentTo(fail, only('a.test'))).toEqual([]);
+    expect(guard.failures).toBe(1);
+    setLogSink(undefined);
+  });
+
+  it('holds for contexts that are handed on without a span', () => {
+    const tracing = makeTracing(ALWAYS_ON, only('a.test'));
+    const sent: string[] = [];
+    const pass = (host: string): void =>
+      tracing.inject(
+        producer(tracing),
+        (name) => void sent.push(`${host} ${name}`),
+        () => ({ host, port: 80 }),
+      );
+    pass('a.test');
+    pass('b.test');
+    tracing.inject(producer(tracing), (name) => void sent.push(name));
+    expect(sent).toEqual(['a.test traceparent', 'traceparent']);
   });
 });
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { loadConfig } from '../../src/config';
-import { type ClientTarget, clientAttributes } from '../../src/http/client-attributes';
+import { type ClientTarget, clientAttributes, serverOf } from '../../src/http/client-attributes';
 
 const { http } = loadConfig({}).config;
 
@@ -37,6 +37,9 @@ describe('client attributes', () => {
     expect(attributesOf(own)).toMatchObject({ 'url.full': url });
     expect(attributesOf(own)['server.address']).toBe(host);
     expect(attributesOf(own)['server.port']).toBe(port);
+    // Whom headers are withheld from is whom the span names.
+    const target = { method: 'GET', scheme: 'http', authority: 'a.test', path: '/', port: undefined, ...own };
+    expect(serverOf(target)).toEqual(host === undefined ? undefined : { host, port });
   });
 
   test('an unknown method', () => {

@@ -44,25 +44,30 @@ beforeAll(async () => {
 
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
+/** Read when they are needed; a file of the list that is missing from the build would be missed only then. */
+const LAZY = [
+  'auth',
+  'credentials',
+  'export',
+  'foreign-loaders',
+  'last-send',
+  'propagation-hosts',
+  'propagators',
+  'resource',
+  'ritm',
+  'samplers',
+  'semver',
+  'tail-sampling',
+  'tracing',
+  'user',
+];
+
 describe('the tarball', () => {
   test('holds the built files, the entry points and the texts, and nothing else', () => {
     const modules = (folder: string) => readdirSync(join(root, folder)).map((file) => parse(file).name);
     const built = [
       ...['agent', 'index', 'register'].map((name) => `dist/${name}.js`),
-      // Read when they are needed; a file of the list that is missing from the build would be missed only then.
-      ...[
-        'auth',
-        'credentials',
-        'export',
-        'foreign-loaders',
-        'last-send',
-        'propagators',
-        'ritm',
-        'samplers',
-        'semver',
-        'tail-sampling',
-      ].map((name) => `dist/lazy/${name}.js`),
-      ...['tracing', 'user'].map((name) => `dist/lazy/${name}.js`),
+      ...LAZY.map((name) => `dist/lazy/${name}.js`),
       'dist/lazy/drop-source.mjs',
       // The index is part of the agent.
       ...modules('instrumentations')

@@ -65,6 +65,12 @@ describe('writing', () => {
     expect(serializeBaggage(parseBaggage(header)!)).toBe(header);
   });
 
+  it('sends no tab, which is a space to every reader', () => {
+    expect(serializeBaggage(parseBaggage('a=1\t;\tp=q\t,\tb=2')!)).toBe('a=1 ; p=q , b=2');
+    const own = new Baggage(new Map([['a', { value: '1\t2', metadata: baggageEntryMetadataFromString('p\tq') }]]));
+    expect(serializeBaggage(own)).toBe('a=1%092');
+  });
+
   it('writes the entries when they were changed or not all understood', () => {
     expect(serializeBaggage(parseBaggage('a=1')!.setEntry('b', { value: 'x y,é' }))).toBe('a=1,b=x%20y%2C%C3%A9');
     expect(serializeBaggage(parseBaggage('a=1,bad,b=2;m')!)).toBe('a=1,b=2;m');

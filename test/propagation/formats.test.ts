@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { createPropagator } from '../../src/propagation/composite';
 import { loadPropagator } from '../../src/propagation/load';
 import { ROOT_CONTEXT, type TraceContext } from '../../src/trace/context';
-import { testPackage } from '../support/packages';
+import { testPackage, writeFolder } from '../support/packages';
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
 const SPAN = 'b7ad6b7169203331';
@@ -139,6 +139,96 @@ describe('reading', () => {
         if (context.identity !== undefined) expect(told(context)).toMatch(/^[0-9a-f]{32}-[0-9a-f]{16}-[01]$/);
       }
     }
+  });
+});
+
+describe('bounds', () => {
+  // The longest header that is read, by what each format says of itself, and one character more.
+  const datadog = (tags: string): Headers => ({
+    'x-datadog-trace-id': TRACE_DECIMAL,
+    'x-datadog-parent-id': SPAN_DECIMAL,
+    'x-datadog-sampling-priority': '1',
+    'x-datadog-tags': tags,
+  });
+  const tid = `_dd.p.tid=${TRACE.slice(0, 16)}`;
+  const xray = `Root=1-0af76519-16cd43dd8448eb211c80319c;Parent=${SPAN};Sampled=1;`;
+
+  it.each<[string, Headers, string, Headers, string | undefined]>([
+    [
+      'x-datadog-tags: 512',
+      datadog(`${tid},${'x'.repeat(511 - tid.length)}`),
+      'datadog',
+      datadog(`${tid},${'x'.repeat(512 - tid.length)}`),
+      `${SHORT}-1`,
+    ],
+    [
+      'x-amzn-trace-id: 1024',
+      { 'x-amzn-trace-id': xray.padEnd(1024, 'x') },
+      'xray',
+      { 'x-amzn-trace-id': xray.padEnd(1025, 'x') },
+      undefined,
+    ],
+    [
+      'uber-trace-id: ids of 32 and 16',
+      { 'uber-trace-id': `${TRACE}:${SPAN}:0:1` },
+      'jaeger',
+      { 'uber-trace-id': `${TRACE}:0${SPAN}:0:1` },
+      undefined,
+    ],
+    [
+      'uber-trace-id: flags of two digits',
+      { 'uber-trace-id': `${TRACE}:${SPAN}:0:01` },
+      'jaeger',
+      { 'uber-trace-id': `${TRACE}:${SPAN}:0:001` },
+      undefined,
+    ],
+    ['b3: ids of 32 and 16', { b3: `${FULL}-1` }, 'b3', { b3: `${FULL}0-1` }, undefined],
+    [
+      'x-cloud-trace-context: a span of 20 digits',
+      { 'x-cloud-trace-context': `${TRACE}/${SPAN_DECIMAL.padStart(20, '0')};o=1` },
+      'gcp',
+      { 'x-cloud-trace-context': `${TRACE}/${SPAN_DECIMAL.padStart(21, '0')};o=1` },
+      undefined,
+    ],
+    [
+      'ot-tracer: ids of 32 and 16',
+      { 'ot-tracer-traceid': TRACE, 'ot-tracer-spanid': SPAN, 'ot-tracer-sampled': 'true' },
+      'ottrace',
+      { 'ot-tracer-traceid': `0${TRACE}`, 'ot-tracer-spanid': SPAN, 'ot-tracer-sampled': 'true' },
+      undefined,
+    ],
+  ])('%s', (_title, longest, name, tooLong, left) => {
+    expect(told(extract(name, longest))).toBe(`${FULL}-1`);
+    expect(told(extract(name, tooLong))).toBe(left);
+  });
+
+  it('what comes in with line ends never goes out with them', () => {
+    const headers = READ.flatMap(([name, headers]) =>
+      Object.entries(headers).map((entry) => [name, ...entry] as const),
+    );
+    for (const [name, field, value] of headers) {
+      for (const junk of ['\r\nx-admin: 1', '\n', '\u0000', '\u007f', '\t']) {
+        const context = extract(name, {
+          ...READ.find(([other]) => other === name)?.[1],
+          [field]: `${String(value)}${junk}`,
+        });
+        for (const text of Object.values(inject(name, context))) expect(text).toMatch(/^[\x20-\x7e]*$/);
+      }
+    }
+  });
+
+  it("a module's propagator sets nothing that is no header either", () => {
+    const folder = writeFolder({
+      'echo.cjs': `
+exports.inject = (context, carrier, setter) => {
+  setter.set(carrier, 'x-bad', 'a\\r\\nx-admin: 1');
+  setter.set(carrier, 'X-Good', 'a b');
+  setter.set(carrier, 'x-tab', 'a\\tb');
+};
+exports.extract = (context) => context;
+exports.fields = () => ['x-bad', 'x-good', 'x-tab'];`,
+    });
+    expect(inject(`${folder}/echo.cjs`, ROOT_CONTEXT)).toEqual({ 'x-good': 'a b' });
   });
 });
 

@@ -22,7 +22,9 @@ describe('a list that is valid under level 2', () => {
   ])('%s', (_name, header, expected) => {
     const state = parseTraceState(header);
     for (const [key, value] of Object.entries(expected)) expect(state?.get(key)).toBe(value);
-    expect(state?.serialize()).toBe(typeof header === 'string' ? header : header.filter(Boolean).join(','));
+    // As it came, but for tabs.
+    const sent = typeof header === 'string' ? header : header.filter(Boolean).join(',');
+    expect(state?.serialize()).toBe(sent.replaceAll('\t', ' '));
   });
 
   it('has at most 32 members', () => {
