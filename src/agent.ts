@@ -65,7 +65,7 @@ export function start(): Promise<void> | undefined {
   const exporting = new DeferredProcessor(config);
   const tail = config.tailSampling === undefined ? undefined : startTailSampling(config.tailSampling, exporting);
   const processor = tail ?? exporting;
-  const resource = createResource(config);
+  const resource = createResource(config, () => require('./lazy/resource.js') as typeof import('./resource/load'));
   const sampler = createSampler(config.sampler, (sampler) =>
     (require('./lazy/samplers.js') as typeof import('./sampling/load')).loadSampler(sampler, resource),
   );
@@ -86,6 +86,8 @@ export function start(): Promise<void> | undefined {
   const channels = new Channels();
   const registry = new Registry(config, (name, guard) => {
     const { InstrumentationTracing } = require('./lazy/tracing.js') as typeof import('./hook/tracing');
+    // Spans are to come: what has to be asked for may be there even before a short process ends.
+    if (resource.asyncAttributesPending) void resource.waitForAsyncAttributes();
     return new InstrumentationTracing({
       config,
       guard,
@@ -104,7 +106,7 @@ export function start(): Promise<void> | undefined {
     for (const name of definition.channels ?? []) channels.onFirst(name, () => void registry.load(definition));
   }
 
-  exit.installExit(processor, config.exitTimeoutMs);
+  exit.installExit(processor, config.exitTimeoutMs, () => resource.stopWaiting());
 
   const agent: Agent = {
     version: VERSION,

@@ -9,8 +9,13 @@ export interface Config {
   readonly serviceName: string | undefined;
   /** OTEL_RESOURCE_ATTRIBUTES, percent-decoded. */
   readonly resourceAttributes: Readonly<Record<string, string>>;
-  /** OTEL_NODE_RESOURCE_DETECTORS: what is detected besides the name of the service; default all. */
-  readonly resourceDetectors: readonly ResourceDetectorName[];
+  /**
+   * OTEL_NODE_RESOURCE_DETECTORS: what is detected besides the name of the service, in this order: names in lower case and
+   * module specifiers as they are, each once. Default: those that ask nobody.
+   */
+  readonly resourceDetectors: readonly string[];
+  /** HOOKLINE_RESOURCE_DETECTION_TIMEOUT: the longest that the first export waits for detectors that ask others. */
+  readonly resourceDetectionTimeoutMs: number;
   /** OTEL_PROPAGATORS without duplicates: names in lower case, module specifiers as they are; empty for `none`. */
   readonly propagators: readonly string[];
   /** HOOKLINE_PROPAGATION_HOSTS and HOOKLINE_PROPAGATION_EXCLUDED_HOSTS; `undefined` where neither is set. */
@@ -57,7 +62,11 @@ export interface PropagationHostsConfig {
   readonly excluded: readonly string[];
 }
 
+/** Detectors that read files and variables and ask nobody. */
 export type ResourceDetectorName = 'container' | 'host' | 'kubernetes' | 'os' | 'process' | 'serviceinstance';
+
+/** Detectors that ask the platform's metadata service; src/resource/load.ts runs them. */
+export type CloudDetectorName = 'aws' | 'azure' | 'gcp';
 
 export type SamplerName =
   | 'always_on'
@@ -264,6 +273,7 @@ const MAX_FILES = 1000;
 const RESOURCE_DETECTOR_NAMES: readonly ResourceDetectorName[] = [
   ...(['container', 'host', 'kubernetes', 'os', 'process', 'serviceinstance'] as const),
 ];
+const CLOUD_DETECTOR_NAMES: readonly CloudDetectorName[] = ['aws', 'azure', 'gcp'];
 
 /** OTEL_PROPAGATORS when nothing is set. */
 const DEFAULT_PROPAGATORS = ['tracecontext', 'baggage'];
@@ -358,6 +368,7 @@ export function loadConfig(env: Env): { readonly config: Config; readonly proble
     serviceName: reader.text('OTEL_SERVICE_NAME'),
     resourceAttributes: readResourceAttributes(reader),
     resourceDetectors: readResourceDetectors(reader),
+    resourceDetectionTimeoutMs: reader.integer('HOOKLINE_RESOURCE_DETECTION_TIMEOUT', 2000, 1, MAX_TIMER_MS),
     propagators: readPropagators(reader),
     propagationHosts: readPropagationHosts(reader),
     environmentContext: reader.boolean('HOOKLINE_ENVIRONMENT_CONTEXT', true),
@@ -500,22 +511,34 @@ function readResourceAttributes(reader: Reader): Record<string, string> {
   return attributes;
 }
 
-/** `env` is OTEL_RESOURCE_ATTRIBUTES, which are always read: who sets them wants them. */
-function readResourceDetectors(reader: Reader): readonly ResourceDetectorName[] {
+/**
+ * `env` is OTEL_RESOURCE_ATTRIBUTES, which are always read: who sets them wants them. Cloud platforms are asked only by those
+ * who name them, or `all`.
+ */
+function readResourceDetectors(reader: Reader): readonly string[] {
   const name = 'OTEL_NODE_RESOURCE_DETECTORS';
-  const items = reader.list(name)?.map((item) => item.toLowerCase());
-  if (items === undefined || items.length === 0 || items.includes('all')) return [...RESOURCE_DETECTOR_NAMES];
-  if (items.includes('none')) {
+  const all = [...RESOURCE_DETECTOR_NAMES, ...CLOUD_DETECTOR_NAMES];
+  const items = reader.list(name);
+  if (items === undefined || items.length === 0) return [...RESOURCE_DETECTOR_NAMES];
+  const detectors = new Set<string>();
+  const unknown: string[] = [];
+  for (const item of items) {
+    const word = item.toLowerCase();
+    if (word === 'all') for (const detector of all) detectors.add(detector);
+    else if (word === 'none' || includes(all, word)) detectors.add(word);
+    // No detector's name has these; every path, scope or export does.
+    else if (/[-./@#]/.test(item)) detectors.add(item);
+    else if (word !== 'env') unknown.push(item);
+  }
+  if (detectors.has('none')) {
     if (items.length > 1) reader.problem(`${name} names none and others; using none`);
     return [];
   }
-  const unknown = items.filter((item) => item !== 'env' && !includes(RESOURCE_DETECTOR_NAMES, item));
-  const known = RESOURCE_DETECTOR_NAMES.filter((item) => items.includes(item));
   if (unknown.length > 0) {
-    const accepted = `all, none, env, ${RESOURCE_DETECTOR_NAMES.join(', ')}`;
+    const accepted = `all, none, env, ${all.join(', ')} or a path or package#export of a resource detector`;
     reader.problem(`${name}: ${shown(unknown.join(','))} is not one of ${accepted}; leaving it out`);
   }
-  return known;
+  return [...detectors];
 }
 
 function readPropagators(reader: Reader): readonly string[] {

@@ -55,6 +55,7 @@ type Listener = (type: string) => void;
 interface Installed {
   readonly hooks: ExitHooks;
   readonly exitTimeoutMs: number;
+  readonly onEnding: () => void;
   readonly kill: typeof process.kill;
   /** Node's own listeners, which start and stop its handle of a signal; `undefined` where they were not found. */
   readonly signalHandles: { start: Listener; stop: Listener } | undefined;
@@ -65,12 +66,15 @@ let armed = false;
 /** The extra turn of the event loop is taken once: an application that makes spans in each 'beforeExit' would never end. */
 let extraTurnTaken = false;
 
-/** Once per thread; later calls do nothing. Never throws. */
-export function installExit(hooks: ExitHooks, exitTimeoutMs: number): void {
+/**
+ * Once per thread; later calls do nothing. Never throws. `onEnding` is called before the last `flush`: from there on nothing
+ * that is not needed may be waited for.
+ */
+export function installExit(hooks: ExitHooks, exitTimeoutMs: number, onEnding: () => void = () => {}): void {
   if (installed !== undefined) return;
   try {
     const signalHandles = findSignalHandles();
-    installed = { hooks, exitTimeoutMs, kill: process.kill, signalHandles };
+    installed = { hooks, exitTimeoutMs, onEnding, kill: process.kill, signalHandles };
     wrapEmit();
     // Worker threads have no signal handles, and what ends the process is not theirs to watch.
     if (signalHandles !== undefined) wrapKill(installed);
@@ -196,6 +200,7 @@ function onBeforeExit(): void {
   try {
     if (installed === undefined || extraTurnTaken || !installed.hooks.hasPendingAsync()) return;
     extraTurnTaken = true;
+    installed.onEnding();
     installed.hooks.flush(installed.exitTimeoutMs).catch(() => {});
   } catch (error) {
     log.debug(`last spans not exported: ${String(error)}`);

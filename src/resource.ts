@@ -3,6 +3,7 @@ import { basename, dirname, join, sep } from 'node:path';
 import type { Attributes } from '@opentelemetry/api';
 import type { Config, ResourceDetectorName } from './config';
 import { detectKubernetes, KUBERNETES_SOURCES } from './kubernetes';
+import { ROOT_CONTEXT, runInContext } from './trace/context';
 import { hex32, randomInt32 } from './trace/id';
 import { VERSION } from './version';
 
@@ -13,11 +14,22 @@ import { VERSION } from './version';
 export interface Resource {
   readonly attributes: Attributes;
   readonly schemaUrl?: string;
+  /** Whether `attributes` may still get more: a detector that asks others has not answered yet, or was not started. */
   readonly asyncAttributesPending: boolean;
+  /** Resolves when nothing is pending; starts what is. Bounded by HOOKLINE_RESOURCE_DETECTION_TIMEOUT; never rejects. */
   waitForAsyncAttributes(): Promise<void>;
   getRawAttributes(): [string, unknown][];
   merge(other: Resource | null): Resource;
 }
+
+/** The process's own, as `createResource` makes it. */
+export interface ProcessResource extends Resource {
+  /** The process ends: what is not there by now stays out, and nobody waits for it. */
+  stopWaiting(): void;
+}
+
+/** Detectors that ask others; their code is read when one of them is named. */
+export type SlowDetectors = Pick<typeof import('./resource/load'), 'known' | 'detect'>;
 
 /** Directories that are searched for a package.json, from the main script upwards. */
 const MAX_LEVELS = 32;
@@ -30,62 +42,160 @@ const ARCHITECTURES: Readonly<Record<string, string>> = { arm: 'arm32', ia32: 'x
 /** Registry values of `os.type`; others are passed on as Node names them. */
 const OPERATING_SYSTEMS: Readonly<Record<string, string>> = { android: 'linux', sunos: 'solaris', win32: 'windows' };
 
+/** OTEL_NODE_RESOURCE_DETECTORS that ask nobody. */
+const DETECTORS: Readonly<Record<ResourceDetectorName, () => Attributes>> = {
+  container: detectContainer,
+  host: detectHost,
+  kubernetes: () => detectKubernetes(KUBERNETES_SOURCES),
+  os: detectOs,
+  process: detectProcess,
+  serviceinstance: () => ({ 'service.instance.id': randomUuid() }),
+};
+
+// As it is now: a test in the application may install fake timers later.
+const startTimer = setTimeout;
+
+type ResourceConfig = Pick<
+  Config,
+  'serviceName' | 'resourceAttributes' | 'resourceDetectors' | 'resourceDetectionTimeoutMs'
+>;
+
 /**
- * The process's resource. Later sources win: what is detected, OTEL_RESOURCE_ATTRIBUTES, OTEL_SERVICE_NAME.
+ * The process's resource. Later sources win: detectors in their listed order, OTEL_RESOURCE_ATTRIBUTES, OTEL_SERVICE_NAME.
  *
  * Detection reads files and asks the system, so it waits until an exporter reads `attributes` for the first time:
- * start-up pays nothing. Never throws: what cannot be detected is left out.
+ * start-up pays nothing. Detectors that ask others (`loadSlow` gives them) wait for `waitForAsyncAttributes`; until they have
+ * answered, `attributes` holds what is known without. Never throws: what cannot be detected is left out.
  */
-export function createResource(
-  config: Pick<Config, 'serviceName' | 'resourceAttributes' | 'resourceDetectors'>,
-): Resource {
-  const detects = (name: ResourceDetectorName): boolean => config.resourceDetectors.includes(name);
-  return new LazyResource(() => ({
-    'service.name': config.serviceName ?? config.resourceAttributes['service.name'] ?? detectServiceName(),
-    ...(detects('serviceinstance') && { 'service.instance.id': randomUuid() }),
-    ...(detects('process') && detectProcess()),
-    ...(detects('container') && detectContainer()),
-    ...(detects('host') && detectHost()),
-    ...(detects('os') && detectOs()),
-    ...(detects('kubernetes') && detectKubernetes(KUBERNETES_SOURCES)),
-    ...config.resourceAttributes,
-    ...(config.serviceName === undefined ? {} : { 'service.name': config.serviceName }),
-    'telemetry.sdk.name': 'hookline',
-    'telemetry.sdk.language': 'nodejs',
-    'telemetry.sdk.version': VERSION,
-  }));
+export function createResource(config: ResourceConfig, loadSlow: () => SlowDetectors): ProcessResource {
+  return new DetectedResource(config, loadSlow);
 }
 
-class LazyResource implements Resource {
-  readonly asyncAttributesPending = false;
-  #detect: (() => Attributes) | undefined;
+class DetectedResource implements ProcessResource {
+  readonly #config: ResourceConfig;
+  readonly #loadSlow: () => SlowDetectors;
+  readonly #slow: readonly string[];
+  /** By detector, in their order; the name of the service comes before all of them. */
+  #found: Map<string, Attributes> | undefined = undefined;
   #attributes: Attributes | undefined = undefined;
+  #waiting: Promise<void> | undefined = undefined;
+  #settle: (() => void) | undefined = undefined;
+  asyncAttributesPending: boolean;
 
-  constructor(detect: () => Attributes) {
-    this.#detect = detect;
+  constructor(config: ResourceConfig, loadSlow: () => SlowDetectors) {
+    this.#config = config;
+    this.#loadSlow = loadSlow;
+    this.#slow = config.resourceDetectors.filter((name) => !isOwn(name));
+    this.asyncAttributesPending = this.#slow.length > 0;
   }
 
   get attributes(): Attributes {
-    if (this.#attributes === undefined) {
-      this.#attributes = this.#detect?.() ?? {};
-      this.#detect = undefined;
-    }
+    this.#attributes ??= this.#merge();
     return this.#attributes;
   }
 
   waitForAsyncAttributes(): Promise<void> {
-    return Promise.resolve();
+    this.#waiting ??= this.asyncAttributesPending ? this.#detectSlow() : Promise.resolve();
+    return this.#waiting;
+  }
+
+  stopWaiting(): void {
+    this.asyncAttributesPending = false;
+    this.#settle?.();
   }
 
   getRawAttributes(): [string, unknown][] {
     return Object.entries(this.attributes);
   }
 
-  /** A new resource; where both have a key, `other` wins. */
   merge(other: Resource | null): Resource {
-    if (other === null || other === undefined) return this;
-    return new LazyResource(() => ({ ...this.attributes, ...other.attributes }));
+    return other === null || other === undefined ? this : new MergedResource(this, other);
   }
+
+  #detectNow(): Map<string, Attributes> {
+    const { serviceName, resourceAttributes, resourceDetectors } = this.#config;
+    const found = new Map<string, Attributes>();
+    found.set('', { 'service.name': serviceName ?? resourceAttributes['service.name'] ?? detectServiceName() });
+    for (const name of resourceDetectors) {
+      found.set(name, isOwn(name) ? DETECTORS[name]() : (attempt(() => this.#loadSlow().known(name)) ?? {}));
+    }
+    return found;
+  }
+
+  #merge(): Attributes {
+    const { serviceName, resourceAttributes } = this.#config;
+    this.#found ??= this.#detectNow();
+    return {
+      ...Object.assign({}, ...this.#found.values()),
+      ...resourceAttributes,
+      ...(serviceName === undefined ? {} : { 'service.name': serviceName }),
+      'telemetry.sdk.name': 'hookline',
+      'telemetry.sdk.language': 'nodejs',
+      'telemetry.sdk.version': VERSION,
+    };
+  }
+
+  #detectSlow(): Promise<void> {
+    return new Promise((resolve) => {
+      const settle = (): void => {
+        this.asyncAttributesPending = false;
+        resolve();
+      };
+      this.#settle = settle;
+      const take = (name: string, attributes: Attributes): void => {
+        // Later than that, the resource is what has been sent already.
+        if (!this.asyncAttributesPending) return;
+        this.#found ??= this.#detectNow();
+        this.#found.set(name, { ...this.#found.get(name), ...attributes });
+        this.#attributes = undefined;
+      };
+      const start = (): void => {
+        try {
+          const { resourceDetectionTimeoutMs } = this.#config;
+          this.#loadSlow().detect(this.#slow, resourceDetectionTimeoutMs, take).then(settle, settle);
+        } catch {
+          settle();
+        }
+      };
+      // Off the application's stack: reading the code of HTTP takes milliseconds.
+      runInContext(ROOT_CONTEXT.suppress(), () => startTimer(start, 0).unref());
+    });
+  }
+}
+
+/** Where both have a key, `right` wins. */
+class MergedResource implements Resource {
+  readonly #left: Resource;
+  readonly #right: Resource;
+
+  constructor(left: Resource, right: Resource) {
+    this.#left = left;
+    this.#right = right;
+  }
+
+  get attributes(): Attributes {
+    return { ...this.#left.attributes, ...this.#right.attributes };
+  }
+
+  get asyncAttributesPending(): boolean {
+    return this.#left.asyncAttributesPending || this.#right.asyncAttributesPending;
+  }
+
+  async waitForAsyncAttributes(): Promise<void> {
+    await Promise.all([this.#left.waitForAsyncAttributes(), this.#right.waitForAsyncAttributes()]);
+  }
+
+  getRawAttributes(): [string, unknown][] {
+    return Object.entries(this.attributes);
+  }
+
+  merge(other: Resource | null): Resource {
+    return other === null || other === undefined ? this : new MergedResource(this, other);
+  }
+}
+
+function isOwn(name: string): name is ResourceDetectorName {
+  return Object.hasOwn(DETECTORS, name);
 }
 
 /** The result of `read`; `undefined` when it throws (no /proc, no entry in the user database, a sandbox). */
@@ -199,16 +309,31 @@ export function containerId(cgroup: string, readMountInfo: () => string): string
     if (id !== undefined) return id;
   }
   for (const line of readMountInfo().split('\n')) {
-    // The mount point tells a container from a host, whose mounts name the containers that it runs.
-    const id = line.includes(' /etc/hostname ') ? lastId(line) : undefined;
+    // The mount point tells a container from a host, whose mounts name the containers that it runs. containerd mounts the
+    // file of the pod's sandbox, whose id is not the container's.
+    const isOwn = line.includes(' /etc/hostname ') && !line.includes('/sandboxes/');
+    const id = isOwn ? lastId(line) : undefined;
     if (id !== undefined) return id;
   }
   return undefined;
 }
 
-/** The last run of 64 hexadecimal digits: Docker, containerd, CRI-O and podman name containers so. */
+/** How runtimes name containers, at the end of what a line says, the usual one first. */
+const CONTAINER_IDS = [
+  // Docker, containerd, CRI-O, podman, ECS on EC2. The last one: a container in a container.
+  /.*([0-9a-f]{64})/,
+  // Fargate from 1.4: the task's id and a number.
+  /\/ecs\/.*?([0-9a-f]{32}-\d+)$/,
+  // Some runtimes of Kubernetes, and Cloud Foundry.
+  /(?:[/-]pod[^/]*|\/garden)\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3,4}[0-9a-f]{0,8})$/,
+];
+
 function lastId(line: string): string | undefined {
-  return line.match(/[0-9a-f]{64}/g)?.at(-1);
+  for (const pattern of CONTAINER_IDS) {
+    const id = pattern.exec(line)?.[1];
+    if (id !== undefined) return id;
+  }
+  return undefined;
 }
 
 /** Version 4 of RFC 9562. The ids' generator, because the crypto module would be loaded for this alone. */

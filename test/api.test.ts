@@ -22,7 +22,10 @@ let lines: string[] = [];
 let ended: Span[] = [];
 
 const provider = new TracerProvider({
-  resource: createResource({ serviceName: 'test', resourceAttributes: {}, resourceDetectors: [] }),
+  resource: createResource(
+    { serviceName: 'test', resourceAttributes: {}, resourceDetectors: [], resourceDetectionTimeoutMs: 1 },
+    () => expect.fail('no detector asks others'),
+  ),
   sampler: ALWAYS_ON,
   limits: {
     attributeCountLimit: 128,

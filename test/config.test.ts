@@ -317,16 +317,38 @@ describe('lists', () => {
   });
 
   it('reads resource detectors', () => {
-    const all = ['container', 'host', 'kubernetes', 'os', 'process', 'serviceinstance'];
+    const local = ['container', 'host', 'kubernetes', 'os', 'process', 'serviceinstance'];
     const detectors = (value: string) => load({ OTEL_NODE_RESOURCE_DETECTORS: value }).resourceDetectors;
-    expect(load({}).resourceDetectors).toEqual(all);
-    expect(detectors(' ALL ')).toEqual(all);
+    expect(load({}).resourceDetectors).toEqual(local);
+    expect(detectors(' ')).toEqual(local);
+    expect(detectors(' ALL ')).toEqual([...local, 'aws', 'azure', 'gcp']);
     expect(detectors('none')).toEqual([]);
-    expect(detectors('env, OS ,host,os')).toEqual(['host', 'os']);
-    expect(loadWithProblem({ OTEL_NODE_RESOURCE_DETECTORS: 'os,aws,gcp' }, 'aws,gcp').resourceDetectors).toEqual([
+    expect(detectors('env')).toEqual([]);
+    expect(detectors('env, OS ,host,os')).toEqual(['os', 'host']);
+    expect(detectors('GCP,os,Aws')).toEqual(['gcp', 'os', 'aws']);
+    expect(loadWithProblem({ OTEL_NODE_RESOURCE_DETECTORS: 'os,alibaba' }, '"alibaba"').resourceDetectors).toEqual([
       'os',
     ]);
     expect(loadWithProblem({ OTEL_NODE_RESOURCE_DETECTORS: 'none,os' }, 'none').resourceDetectors).toEqual([]);
+    expect(loadWithProblem({ OTEL_NODE_RESOURCE_DETECTORS: 'none,./x.js' }, 'none').resourceDetectors).toEqual([]);
+  });
+
+  it('reads modules of resource detectors as they are', () => {
+    const value = './Mine.js, all, @scope/pkg, pkg#Export, /abs/file.cjs, ./Mine.js';
+    expect(load({ OTEL_NODE_RESOURCE_DETECTORS: value }).resourceDetectors).toEqual([
+      './Mine.js',
+      ...load({ OTEL_NODE_RESOURCE_DETECTORS: 'all' }).resourceDetectors,
+      '@scope/pkg',
+      'pkg#Export',
+      '/abs/file.cjs',
+    ]);
+  });
+
+  it('reads how long resource detection may take', () => {
+    const variable = 'HOOKLINE_RESOURCE_DETECTION_TIMEOUT';
+    expect(load({}).resourceDetectionTimeoutMs).toBe(2000);
+    expect(load({ [variable]: '500' }).resourceDetectionTimeoutMs).toBe(500);
+    expect(loadWithProblem({ [variable]: '0' }, variable).resourceDetectionTimeoutMs).toBe(2000);
   });
 
   it('reads the names of propagators in any case, and modules as they are', () => {

@@ -3,7 +3,13 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadConfig } from '../src/config';
-import { commandArgs, containerId, createResource } from '../src/resource';
+import {
+  commandArgs,
+  containerId,
+  createResource as create,
+  type ProcessResource,
+  type SlowDetectors,
+} from '../src/resource';
 
 /** Types of the semantic conventions' registry, release 1.44.0. */
 const REGISTRY: Record<string, 'string' | 'int' | 'string[]' | readonly string[]> = {
@@ -44,7 +50,12 @@ const UNSET = {
   serviceName: undefined,
   resourceAttributes: {},
   resourceDetectors: loadConfig({}).config.resourceDetectors,
+  resourceDetectionTimeoutMs: 2000,
 };
+
+/** Without detectors that ask others. */
+const createResource = (config: Parameters<typeof create>[0]): ProcessResource =>
+  create(config, () => expect.fail('nobody is to be asked'));
 
 describe('resource', () => {
   it('has keys, types and values of the registry only', () => {
@@ -122,6 +133,134 @@ describe('resource', () => {
     const merged = resource.merge(createResource({ ...UNSET, serviceName: 'b', resourceAttributes: { extra: 'x' } }));
     expect(merged.attributes).toMatchObject({ 'service.name': 'b', extra: 'x' });
     expect(resource.attributes['service.name']).toBe('a');
+  });
+});
+
+describe('detectors that ask others', () => {
+  const CONFIG = { ...UNSET, resourceDetectors: ['aws', 'os', './mine.js'], serviceName: 'shop' };
+
+  /** Ones that answer when the test says so. */
+  function slow(known: Record<string, object> = {}) {
+    const asked: { names: readonly string[]; timeoutMs: number }[] = [];
+    let found: Parameters<SlowDetectors['detect']>[2] = () => expect.fail('not asked yet');
+    let done: () => void = () => expect.fail('not asked yet');
+    let started: () => void = () => {};
+    const isStarted = new Promise<void>((resolve) => {
+      started = resolve;
+    });
+    const detectors: SlowDetectors = {
+      known: (name) => (known[name] ?? {}) as never,
+      detect: (names, timeoutMs, onFound) => {
+        asked.push({ names, timeoutMs });
+        found = onFound;
+        started();
+        return new Promise((resolve) => {
+          done = resolve;
+        });
+      },
+    };
+    return {
+      detectors,
+      asked,
+      isStarted,
+      found: (name: string, values: object) => found(name, values as never),
+      done: () => done(),
+    };
+  }
+
+  it('are not asked by reading attributes, which have what is known without', () => {
+    const { detectors, asked } = slow({ aws: { 'cloud.provider': 'aws' } });
+    const resource = create(CONFIG, () => detectors);
+    expect(resource.asyncAttributesPending).toBe(true);
+    const first = resource.attributes;
+    expect(first).toMatchObject({ 'service.name': 'shop', 'cloud.provider': 'aws', 'os.type': expect.any(String) });
+    expect(resource.attributes).toBe(first);
+    expect(asked).toEqual([]);
+    expect(resource.asyncAttributesPending).toBe(true);
+  });
+
+  it('are asked once by who waits, and then nothing is pending', async () => {
+    const { detectors, asked, isStarted, found, done } = slow({ aws: { 'cloud.provider': 'aws', 'host.id': 'known' } });
+    const resource = create(CONFIG, () => detectors);
+    const instance = resource.attributes['service.instance.id'];
+    const waiting = [resource.waitForAsyncAttributes(), resource.waitForAsyncAttributes()];
+    expect(asked).toEqual([]);
+    await isStarted;
+    found('aws', { 'host.id': 'i-1' });
+    expect(resource.asyncAttributesPending).toBe(true);
+    // The end of the process would send what has come so far.
+    expect(resource.attributes).toMatchObject({ 'cloud.provider': 'aws', 'host.id': 'i-1' });
+    found('./mine.js', { team: 'till' });
+    done();
+    await Promise.all(waiting);
+    expect(resource.asyncAttributesPending).toBe(false);
+    expect(asked).toEqual([{ names: ['aws', './mine.js'], timeoutMs: 2000 }]);
+    const { attributes } = resource;
+    expect(attributes).toMatchObject({ 'host.id': 'i-1', team: 'till' });
+    expect(attributes['service.instance.id']).toBe(instance);
+    found('aws', { 'host.id': 'late' });
+    expect(resource.attributes).toBe(attributes);
+    expect(attributes['host.id']).toBe('i-1');
+    await resource.waitForAsyncAttributes();
+    expect(asked).toHaveLength(1);
+  });
+
+  it('win over those before them, and lose to those after and to variables', async () => {
+    const { detectors, isStarted, found, done } = slow();
+    const resource = create({ ...CONFIG, resourceAttributes: { zone: 'mine' } }, () => detectors);
+    const waiting = resource.waitForAsyncAttributes();
+    await isStarted;
+    // In the order of the list, whoever answers first.
+    found('./mine.js', { 'host.id': 'of the module', 'os.type': 'of the module', 'service.name': 'of the module' });
+    found('aws', { 'host.id': 'of aws', 'os.type': 'of aws', zone: 'of aws', 'telemetry.sdk.name': 'of aws' });
+    done();
+    await waiting;
+    expect(resource.attributes).toMatchObject({
+      'host.id': 'of the module',
+      'os.type': 'of the module',
+      'service.name': 'shop',
+      zone: 'mine',
+      'telemetry.sdk.name': 'hookline',
+    });
+  });
+
+  it('are not waited for when the process ends, before or after they were asked', async () => {
+    const idle = create(CONFIG, () => expect.fail('nobody is to be asked'));
+    idle.stopWaiting();
+    expect(idle.asyncAttributesPending).toBe(false);
+    await idle.waitForAsyncAttributes();
+
+    const { detectors, isStarted, found } = slow();
+    const resource = create(CONFIG, () => detectors);
+    const waiting = resource.waitForAsyncAttributes();
+    await isStarted;
+    resource.stopWaiting();
+    await waiting;
+    found('aws', { 'host.id': 'late' });
+    expect(resource.attributes).not.toHaveProperty(['host.id']);
+  });
+
+  it('that cannot be loaded are left out', async () => {
+    const resource = create(CONFIG, () => {
+      throw new Error('gone');
+    });
+    await resource.waitForAsyncAttributes();
+    expect(resource.asyncAttributesPending).toBe(false);
+    expect(resource.attributes).toMatchObject({ 'service.name': 'shop', 'os.type': expect.any(String) });
+  });
+
+  it('are waited for by what is merged from them', async () => {
+    const { detectors, isStarted, found, done } = slow();
+    const merged = createResource({ ...UNSET, resourceDetectors: [] }).merge(create(CONFIG, () => detectors));
+    expect(merged.asyncAttributesPending).toBe(true);
+    const waiting = merged.waitForAsyncAttributes();
+    await isStarted;
+    found('aws', { 'host.id': 'i-1' });
+    done();
+    await waiting;
+    expect(merged.asyncAttributesPending).toBe(false);
+    expect(Object.fromEntries(merged.getRawAttributes())).toMatchObject({ 'host.id': 'i-1', 'service.name': 'shop' });
+    expect(merged.merge(null)).toBe(merged);
   });
 });
 
@@ -229,28 +368,71 @@ describe('command arguments', () => {
 describe('container id', () => {
   const id = 'ab12'.repeat(16);
   const other = 'cd34'.repeat(16);
+  const uuid = '15aa6e53-b09a-40c7-8558-c6c31e36c88a';
+  const pod = 'e9b90526-f47d-11e8-b2a5-080027b9f4fb';
+  const slice = `kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod${pod.replaceAll('-', '_')}.slice`;
+  const fargate = '8cd79a803caf4d2aa945152e934a5c00-1053176469';
   const nothing = (): string => '';
 
   it.each([
-    ['docker, cgroup v1', `12:cpu:/docker/${id}\n11:memory:/docker/${id}\n`],
-    ['kubernetes', `1:name=systemd:/kubepods/besteffort/pod1-2/${id}`],
-    ['systemd', `0::/system.slice/docker-${id}.scope`],
-    ['CRI-O', `0::/kubepods.slice/crio-${id}.scope`],
-  ])('is read from %s', (_name, cgroup) => {
-    expect(containerId(cgroup, nothing)).toBe(id);
+    ['docker, cgroup v1', `12:cpu:/docker/${id}\n11:memory:/docker/${id}\n`, id],
+    ['docker in docker', `1:name=systemd:/docker/${other}/docker/${id}`, id],
+    ['docker by systemd', `0::/system.slice/docker-${id}.scope`, id],
+    ['an old docker', `10:net_prio:/${id}`, id],
+    ['kubernetes', `1:name=systemd:/kubepods/besteffort/pod${pod}/${id}`, id],
+    ['kubernetes, a runtime with UUIDs', `1:name=systemd:/kubepods/besteffort/pod${pod}/${uuid}`, uuid],
+    ['containerd by systemd', `0::/${slice}/cri-containerd-${id}.scope`, id],
+    ['containerd from 1.5', `0::/system.slice/containerd.service/${slice}:cri-containerd:${id}`, id],
+    ['CRI-O', `0::/${slice}/crio-${id}.scope`, id],
+    ['podman', `0::/machine.slice/libpod-${id}.scope/container`, id],
+    ['podman without root', `0::/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-${id}.scope`, id],
+    ['ECS on EC2', `9:perf_event:/ecs/shop/5a0d5ceddf6c44c1928d367a815d890f/${id}`, id],
+    ['Fargate', `11:hugetlb:/ecs/55091c13-b8cf-4801-b527-f4601742204d/${id}`, id],
+    ['Fargate from 1.4', `1:name=systemd:/ecs/8cd79a803caf4d2aa945152e934a5c00/${fargate}`, fargate],
+    ['Cloud Foundry', '1:freezer:/garden/6f265890-5165-7fab-6b52-18d1', '6f265890-5165-7fab-6b52-18d1'],
+    ['the line that has it', `12:rdma:/\n11:devices:/docker/${id}\n0::/system.slice/docker.service\n`, id],
+  ])('is read from %s', (_name, cgroup, expected) => {
+    expect(containerId(cgroup, nothing)).toBe(expected);
   });
 
-  it('is read from the hostname mount under cgroup v2', () => {
-    const mounts =
-      `600 590 0:40 / / rw - overlay overlay rw,upperdir=/var/lib/docker/overlay2/${other}/diff\n` +
-      `612 600 254:1 /docker/containers/${id}/hostname /etc/hostname rw - ext4 /dev/vda1 rw\n`;
+  const OVERLAY = `600 590 0:40 / / rw - overlay overlay rw,upperdir=/var/lib/docker/overlay2/${other}/diff\n`;
+
+  it.each([
+    ['docker', `${OVERLAY}612 600 254:1 /docker/containers/${id}/hostname /etc/hostname rw - ext4 /dev/vda1 rw\n`],
+    [
+      'podman',
+      `4245 4237 0:94 /containers/overlay-containers/${id}/userdata/hostname /etc/hostname rw - tmpfs tmpfs rw`,
+    ],
+    [
+      'podman without root',
+      `983 961 0:56 /containers/storage/overlay-containers/${id}/userdata/hostname /etc/hostname rw - tmpfs tmpfs rw`,
+    ],
+  ])('is read from the hostname mount of %s under cgroup v2', (_name, mounts) => {
     expect(containerId('0::/\n', () => mounts)).toBe(id);
   });
 
-  it('is not taken from the mounts of a host that runs containers', () => {
-    const mounts = `700 30 0:60 / /var/lib/docker/containers/${other}/mounts/shm rw - tmpfs shm rw\n`;
-    expect(containerId('0::/init.scope\n', () => mounts)).toBeUndefined();
-    expect(containerId('', nothing)).toBeUndefined();
+  it.each([
+    [
+      'the mounts of a host that runs containers',
+      `700 30 0:60 / /var/lib/docker/containers/${other}/mounts/shm rw - tmpfs\n`,
+    ],
+    [
+      "the pod's sandbox that containerd mounts the file of",
+      `1 2 8:1 /var/lib/containerd/io.containerd.grpc.v1.cri/sandboxes/${other}/hostname /etc/hostname rw - ext4 /dev/sda1\n`,
+    ],
+    ['layers of images', OVERLAY],
+  ])('is not taken from %s', (_name, mounts) => {
+    expect(containerId('0::/\n', () => mounts)).toBeUndefined();
+  });
+
+  it.each([
+    '0::/init.scope\n',
+    '',
+    '0::/\n',
+    '7:pids:/user.slice/user-0.slice/session-14.scope',
+    `1:cpu:/slice-${uuid}`,
+  ])('is not there in %j', (cgroup) => {
+    expect(containerId(cgroup, nothing)).toBeUndefined();
   });
 });
 

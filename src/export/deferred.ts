@@ -14,7 +14,12 @@ export class DeferredProcessor implements SpanProcessor, Flushable {
   constructor(private readonly config: Config) {}
 
   onEnd(span: Span): void {
-    this.#processor ??= (require('./lazy/export.js') as typeof import('./load')).createProcessor(this.config);
+    if (this.#processor === undefined) {
+      this.#processor = (require('./lazy/export.js') as typeof import('./load')).createProcessor(this.config);
+      // For spans that the application makes itself: by the time that the first batch is due, the answers are there.
+      const { resource } = span.shared;
+      if (resource.asyncAttributesPending) void resource.waitForAsyncAttributes();
+    }
     this.#processor.onEnd(span);
   }
 

@@ -1,5 +1,6 @@
 import type { Config } from '../config';
 import { armSignals, disarmSignals } from '../exit';
+import { loadModule, namedExport, parseSpecifier } from '../load-module';
 import { log } from '../log';
 import type { Span, SpanProcessor } from '../trace/span';
 import { ConsoleProcessor, writeAll } from './console';
@@ -8,7 +9,6 @@ import { FanOut } from './fan-out';
 import { OTLP_GRPC, OTLP_JSON, OTLP_PROTOBUF, ZIPKIN_JSON } from './http-format';
 import { HttpSender } from './http-sender';
 import { LineSender } from './line-sender';
-import { loadModule, namedExport, parseSpecifier } from './load-module';
 import { MemoryProcessor } from './memory';
 
 import {

@@ -355,6 +355,8 @@ export class BatchSpanProcessor implements SpanProcessor, Flushable {
 
   async #run(): Promise<boolean> {
     realign();
+    // Bounded by the resource; meanwhile nothing has left the queue, and the end of the process sends it without.
+    if (this.#resource?.asyncAttributesPending) await this.#resource.waitForAsyncAttributes();
     try {
       for (let payload = this.#next(); payload !== undefined; payload = this.#next()) {
         this.#inFlight = payload;
@@ -393,8 +395,10 @@ export class BatchSpanProcessor implements SpanProcessor, Flushable {
 
   #toPayload(batch: SpanBatch): Payload {
     this.#queued -= batch.spanCount;
-    this.#resourceBytes ??= encodeResource(this.#resource as Resource);
-    const request = batch.toRequest(this.#resourceBytes);
+    const resource = this.#resource as Resource;
+    const resourceBytes = this.#resourceBytes ?? encodeResource(resource);
+    if (!resource.asyncAttributesPending) this.#resourceBytes = resourceBytes;
+    const request = batch.toRequest(resourceBytes);
     this.#bytes += request.length - batch.byteCount;
     return { request, spanCount: batch.spanCount, firstTriedMs: performance.now() };
   }

@@ -7,7 +7,7 @@ import {
 } from '../export/auth/credentials';
 import { packageToInstall, SOURCES } from '../export/auth/sources';
 import { withoutSecrets } from '../export/auth/without-secrets';
-import { loadModule } from '../export/load-module';
+import { loadModule } from '../load-module';
 
 /**
  * Asks a vendor's package for credentials, once: as a worker that puts the answer into shared memory and ends, or as a

@@ -20,6 +20,8 @@ class FakeSender implements Sender {
   concurrent = 0;
   maxConcurrent = 0;
   sync: string[][] = [];
+  /** Of the requests of `send`. */
+  readonly resources: Decoded[] = [];
   syncOutcome: SyncOutcome = 'sent';
   budgetMs = 0;
 
@@ -32,6 +34,7 @@ class FakeSender implements Sender {
         resolve(outcome);
       };
       this.calls.push({ names: namesOf(request), answer });
+      this.resources.push(resourceOf(request));
       if (this.outcome !== undefined) answer(this.outcome);
     });
   }
@@ -55,6 +58,13 @@ function namesOf(request: Buffer): string[] {
   const { resourceSpans } = decode('ExportTraceServiceRequest', request);
   return resourceSpans.flatMap(({ scopeSpans }: Decoded) =>
     scopeSpans.flatMap(({ spans }: Decoded) => spans.map(({ name }: Decoded) => name)),
+  );
+}
+
+function resourceOf(request: Buffer): Decoded {
+  const { resourceSpans } = decode('ExportTraceServiceRequest', request);
+  return Object.fromEntries(
+    resourceSpans[0].resource.attributes.map(({ key, value }: Decoded) => [key, Object.values(value)[0]]),
   );
 }
 
@@ -137,6 +147,62 @@ describe('when batches are sent', () => {
     sender.calls[0]?.answer(SENT);
     await until(() => sender.calls.length === 2);
     expect(sender.calls[1]?.names).toEqual(['b']);
+  });
+});
+
+describe('a resource that is still being found out', () => {
+  /** `answer` says that all of it is there. */
+  function pendingResource() {
+    let answer: () => void = () => {};
+    const found = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    const resource = Object.assign(makeResource(), {
+      asyncAttributesPending: true,
+      waitForAsyncAttributes: () => found,
+    });
+    return {
+      resource,
+      answer: () => {
+        resource.attributes['cloud.region'] = 'eu';
+        resource.asyncAttributesPending = false;
+        answer();
+      },
+    };
+  }
+
+  it('is waited for before the first request, and encoded once', async () => {
+    const { sender, processor } = setUp();
+    const { resource, answer } = pendingResource();
+    startSpan({ name: 'a', processor, resource }).end();
+    const flushed = processor.flush(20_000);
+    await Promise.resolve();
+    expect(sender.calls).toHaveLength(0);
+    expect(processor.stats()).toMatchObject({ queued: 1, inFlight: 0 });
+    answer();
+    expect(await flushed).toBe(true);
+    expect(sender.resources).toEqual([expect.objectContaining({ 'cloud.region': 'eu' })]);
+    resource.attributes['cloud.region'] = 'changed';
+    startSpan({ name: 'b', processor, resource }).end();
+    expect(await processor.flush(20_000)).toBe(true);
+    expect(sender.resources[1]).toMatchObject({ 'cloud.region': 'eu' });
+  });
+
+  it('is not waited for at the end of the process', async () => {
+    const { sender, processor } = setUp();
+    const { resource, answer } = pendingResource();
+    startSpan({ name: 'a', processor, resource }).end();
+    const flushed = processor.flush(20_000);
+    processor.flushSync(1000);
+    expect(sender.sync).toEqual([['a']]);
+    expect(processor.stats()).toMatchObject({ queued: 0, exported: 1 });
+    // Should the process go on all the same, the rest has the whole resource.
+    startSpan({ name: 'b', processor, resource }).end();
+    answer();
+    await flushed;
+    await processor.flush(20_000);
+    expect(sender.calls.map(({ names }) => names)).toEqual([['b']]);
+    expect(sender.resources).toEqual([expect.objectContaining({ 'cloud.region': 'eu' })]);
   });
 });
 

@@ -1,5 +1,5 @@
+import { loadExport } from '../../load-module';
 import { describeError } from '../../log';
-import { loadExport } from '../load-module';
 import { type Authorization, type Authorized, type OutgoingRequest, toHeaders } from './authorization';
 import { withoutSecrets } from './without-secrets';
 

@@ -1,14 +1,17 @@
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { applicationFolders } from '../application-folders';
+import { applicationFolders } from './application-folders';
 
 /** Stays `import()` in the CommonJS build: esbuild leaves it alone where the target has it. */
 function importModule(url: string): Promise<unknown> {
   return import(url);
 }
 
-/** `path` or `path#export`. Throws an Error for an empty one. */
+/**
+ * `package`, `./file.js` or either with the name of an export behind `#`, as operators name modules in variables. Throws an
+ * Error for an empty one.
+ */
 export function parseSpecifier(specifier: string): { readonly path: string; readonly exportName: string | undefined } {
   const [, path, exportName] = /^(.+?)(?:#([^#/\\]+))?$/s.exec(specifier) ?? [];
   if (path === undefined) throw new Error('empty module specifier');
@@ -36,7 +39,10 @@ export function namedExport(module: unknown, exportName: string): unknown {
   return named;
 }
 
-/** The exports of a package or path, CommonJS or ES module. Looks where the application would, in the first folder that has it. */
+/**
+ * The exports of a package or path, CommonJS or ES module, from the first folder that has it; by default where the
+ * application would look. Rejects with what `require` said where nothing is found, and with what the module itself throws.
+ */
 export async function loadModule(path: string, folders: readonly string[] = applicationFolders()): Promise<unknown> {
   let failure: unknown;
   for (const folder of folders) {
