@@ -20,8 +20,14 @@ interface Row {
   readonly valid: readonly [value: string, holds: unknown];
   /** What is there with that value in upper case. */
   readonly upper: unknown;
-  /** A value and its line, after the variable's name; the rest is then as without the variable. Or why there is none. */
-  readonly wrong: readonly [value: string, line: string] | 'any text is right' | 'read when it is used';
+  /**
+   * A value, its line after the variable's name, and what is there then, by default all as without the variable. Or why there
+   * is none.
+   */
+  readonly wrong:
+    | readonly [value: string, line: string, holds?: unknown]
+    | 'any text is right'
+    | 'read when it is used';
   /** Variables without which it says nothing. */
   readonly needs?: Env | undefined;
 }
@@ -54,8 +60,9 @@ const word = (variable: string, path: string, unset: string, ...words: string[])
 };
 
 /** A name or a path, which stays as it is. */
-const text = (variable: string, path: string, unset?: string): Row => ({
+const text = (variable: string, path: string, unset?: string, needs?: Env): Row => ({
   ...{ variable, path, unset, valid: ['/Some/where', '/Some/where'], upper: '/SOME/WHERE', wrong: 'any text is right' },
+  needs,
 });
 
 /** Items that stay as they are. */
@@ -66,6 +73,18 @@ const list = (variable: string, path: string, unset: readonly string[] = []): Ro
 const headerNames = (variable: string, path: string): Row => ({
   ...{ variable, path, unset: [], valid: ['X-Id, b', ['x-id', 'b']], upper: ['x-id', 'b'] },
   wrong: ['x y', ': "x y" is not a header name; leaving it out'],
+});
+
+/** Patterns of hosts. */
+const hosts = (variable: string, path: string): Row => ({
+  ...{ variable, path, unset: undefined, valid: ['a.test, *.B.test:8*', ['a.test', '*.B.test:8*']] },
+  upper: ['A.TEST', '*.B.TEST:8*'],
+  wrong: [
+    'a.test,http://b.test',
+    ': "http://b.test" is not a host with or without a port, such as api.example.com, *.example.com:8443 or [::1]; ' +
+      'leaving it out',
+    ['a.test'],
+  ],
 });
 
 const otlp = (suffix: string, make: (variable: string) => Row): Row[] =>
@@ -100,12 +119,14 @@ const ROWS: readonly Row[] = [
   },
   {
     ...{ variable: 'OTEL_NODE_RESOURCE_DETECTORS', path: 'resourceDetectors', unset: DETECTORS },
-    ...{ valid: ['os, host', ['host', 'os']], upper: ['host', 'os'] },
+    ...{ valid: ['os, host', ['os', 'host']], upper: ['os', 'host'] },
     wrong: [
       `${DETECTORS.join(',')},moon`,
-      `: "moon" is not one of all, none, env, ${DETECTORS.join(', ')}; leaving it out`,
+      `: "moon" is not one of all, none, env, ${DETECTORS.join(', ')}, aws, azure, gcp or a path or package#export of a ` +
+        'resource detector; leaving it out',
     ],
   },
+  integer('HOOKLINE_RESOURCE_DETECTION_TIMEOUT', 'resourceDetectionTimeoutMs', 2000, 1),
   {
     ...{ variable: 'OTEL_PROPAGATORS', path: 'propagators', unset: ['tracecontext', 'baggage'] },
     ...{ valid: ['b3 ,xray', ['b3', 'xray']], upper: ['b3', 'xray'] },
@@ -114,6 +135,10 @@ const ROWS: readonly Row[] = [
       `: "b4" is not one of ${PROPAGATORS}, none or a path or package#export of a propagator; using tracecontext,baggage`,
     ],
   },
+  hosts('HOOKLINE_PROPAGATION_HOSTS', 'propagationHosts.allowed'),
+  hosts('HOOKLINE_PROPAGATION_EXCLUDED_HOSTS', 'propagationHosts.excluded'),
+  boolean('HOOKLINE_ENVIRONMENT_CONTEXT', 'environmentContext', true),
+  boolean('HOOKLINE_CHILD_PROCESS_CONTEXT', 'childProcessContext', false),
   word('OTEL_TRACES_SAMPLER', 'sampler.name', 'parentbased_always_on', ...SAMPLERS),
   ratio(ARG, 'sampler.ratio', 1, sampler('traceidratio')),
   ratio(ARG, 'sampler.ratio', 1, sampler('parentbased_consistent_probability')),
@@ -171,6 +196,25 @@ const ROWS: readonly Row[] = [
     const fault = 'is not true or false; using false';
     return row(variable, 'otlp.url', 'https://collector:4317/', ['true', 'http://collector:4317/'], ['1', fault], GRPC);
   }),
+  {
+    ...{ variable: 'HOOKLINE_OTLP_AUTH', path: 'otlp.authorization.method', unset: undefined },
+    ...{ valid: ['aws', 'aws'], upper: 'aws' },
+    wrong: [
+      'basic',
+      '="basic" is not one of aws, google, azure or a path or package#export of a function; ignoring it',
+    ],
+  },
+  {
+    ...text('HOOKLINE_OTLP_AUTH', 'otlp.authorization.method'),
+    wrong: [
+      'basic',
+      '="basic" is not one of aws, google, azure or a path or package#export of a function; ignoring it',
+    ],
+  },
+  text('HOOKLINE_OTLP_AUTH_REGION', 'otlp.authorization.region', undefined, { HOOKLINE_OTLP_AUTH: 'aws' }),
+  text('HOOKLINE_OTLP_AUTH_SERVICE', 'otlp.authorization.service', undefined, { HOOKLINE_OTLP_AUTH: 'aws' }),
+  text('HOOKLINE_OTLP_HEADERS_FILE', 'otlp.authorization.headersFile'),
+  word('HOOKLINE_ID_GENERATOR', 'idGenerator', 'random', 'random', 'xray'),
   ...otlp('TIMEOUT', (variable) => integer(variable, 'otlp.timeoutMs', 10_000, 1)),
   ...otlp('COMPRESSION', (variable) => ({
     ...word(variable, 'otlp.compression', 'none', 'gzip', 'none'),
@@ -278,10 +322,11 @@ describe.each(ROWS.map((each) => [each.variable, each.needs?.['OTEL_TRACES_SAMPL
     it('may have spaces around it', () => expect(holds(`  ${valid[0]}\t`)).toEqual(valid[1]));
     it('in upper case', () => expect(holds(valid[0].toUpperCase())).toEqual(upper));
     it(typeof wrong === 'string' ? `cannot be wrong: ${wrong}` : 'is one line when it is wrong', () => {
-      const [value, line] = typeof wrong === 'string' ? ['=%\u0001,;"', undefined] : wrong;
+      const [value, line, left] = typeof wrong === 'string' ? ['=%\u0001,;"', undefined] : wrong;
       const { config, problems } = load({ ...needs, [variable]: value });
       expect(problems).toEqual(line === undefined ? [] : [variable + line]);
-      if (line !== undefined) expect(config).toEqual(load(needs).config);
+      if (left !== undefined) expect(at(config, path)).toEqual(left);
+      else if (line !== undefined) expect(config).toEqual(load(needs).config);
     });
     it('says something else than its default', () => expect(valid[1]).not.toEqual(unset));
   },

@@ -1,5 +1,5 @@
 import type { Attributes, AttributeValue } from '@opentelemetry/api';
-import { loadModule, parseSpecifier } from '../load-module';
+import { loadModule, namedExport, parseSpecifier } from '../load-module';
 import { cut, defineAttribute, keysOf } from '../trace/attributes';
 
 /** What a resource may hold of one foreign detector. */
@@ -26,11 +26,7 @@ export async function detectWithModule(specifier: string): Promise<Attributes> {
 /** The export that is meant. */
 function pick(module: unknown, exportName: string | undefined): unknown {
   const exports = (module ?? {}) as Record<string, unknown>;
-  if (exportName !== undefined) {
-    const named = exports?.[exportName] ?? (exports?.['default'] as Record<string, unknown> | undefined)?.[exportName];
-    if (named === undefined) throw new Error(`it has no export ${exportName}`);
-    return named;
-  }
+  if (exportName !== undefined) return namedExport(module, exportName);
   // CommonJS that was ES once has its default export one level down, and twice when it is imported.
   let picked: unknown = module;
   for (let i = 0; i < 2 && isObject(picked) && !isDetector(picked) && picked['default'] !== undefined; i++) {
