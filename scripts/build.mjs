@@ -120,6 +120,7 @@ await Promise.all([
       'foreign-loaders': 'src/hook/foreign-loaders.ts',
       'propagation-hosts': 'src/propagation/hosts.ts',
       propagators: 'src/propagation/load.ts',
+      proxy: 'src/export/proxy.ts',
       resource: 'src/resource/load.ts',
       samplers: 'src/sampling/load.ts',
       'tail-sampling': 'src/sampling/tail.ts',

@@ -1,9 +1,15 @@
 import { definitions } from '../instrumentations/index';
 import { patchApiGlobals, registerApi } from './api';
-import { type Config, loadConfig, type PropagationHostsConfig, type TailSamplingConfig } from './config';
+import {
+  type Config,
+  type HttpTarget,
+  loadConfig,
+  type PropagationHostsConfig,
+  type TailSamplingConfig,
+} from './config';
 import * as exit from './exit';
 import { DeferredProcessor } from './export/deferred';
-import { displayUrl } from './export/endpoint';
+import { displayTarget } from './export/endpoint';
 import type { MemorySpans, ProcessorStats } from './export/processor';
 import { Channels } from './hook/channels';
 import { type Hooks, installHooks } from './hook/load';
@@ -184,10 +190,18 @@ function takesRatio(name: string): boolean {
   return name.endsWith('ratio') || name.endsWith('consistent_probability');
 }
 
+function throughProxy({ url, proxy: config }: HttpTarget): string {
+  if (config === undefined) return '';
+  const { chooseProxy } = require('./lazy/proxy.js') as typeof import('./export/proxy');
+  const { proxy } = chooseProxy(new URL(url), config);
+  return proxy === undefined ? '' : ` through proxy ${proxy.displayUrl}`;
+}
+
 function startLine(config: Config, enabled: readonly Definition[], serviceName: unknown): string {
   const { name, ratio, perSecond } = config.sampler;
   const exporters = config.exporters.map((name) => {
-    if (name === 'otlp' || name === 'zipkin') return `${name} ${displayUrl(new URL(config[name].url))}`;
+    if (name === 'otlp' || name === 'zipkin')
+      return `${name} ${displayTarget(config[name])}${throughProxy(config[name])}`;
     return name === 'file' ? `file ${config.file.path}` : name;
   });
   return [

@@ -155,8 +155,15 @@ export interface FileConfig {
 
 /** Where batches are posted to. */
 export interface HttpTarget {
-  /** Absolute http: or https: URL that batches are posted to; without user and password, which become a header. */
+  /**
+   * Absolute http: or https: URL that batches are posted to; without user and password, which become a header. With a
+   * socket: `http://localhost` and the path of the request.
+   */
   readonly url: string;
+  /** Path of a unix socket that takes the place of the URL's host. */
+  readonly socketPath?: string | undefined;
+  /** Proxy of the environment for URLs of this scheme; whether it is used for this one, `chooseProxy` says. */
+  readonly proxy?: ProxyConfig | undefined;
   /** Names in lower case. Values are secrets: they appear in no message. */
   readonly headers: Readonly<Record<string, string>>;
   /** One batch, retries included. */
@@ -166,6 +173,16 @@ export interface HttpTarget {
   readonly certificateFile: string | undefined;
   readonly clientCertificateFile: string | undefined;
   readonly clientKeyFile: string | undefined;
+}
+
+/** HTTP_PROXY or HTTPS_PROXY, else ALL_PROXY; in lower case first. */
+export interface ProxyConfig {
+  /** Of the environment, for messages. */
+  readonly variable: string;
+  /** As it was given. A secret: it may hold a password. */
+  readonly url: string;
+  /** NO_PROXY; empty when it is not set. */
+  readonly noProxy: string;
 }
 
 /** OTEL_BSP_*. */
@@ -741,16 +758,26 @@ function readOtlp(reader: Reader): OtlpConfig {
     reader.problem(`${name}=grpc cannot be signed for HOOKLINE_OTLP_AUTH=aws; using http/protobuf`);
     protocol = 'http/protobuf';
   }
-  const url = protocol === 'grpc' ? readGrpcUrl(reader, headers) : readUrl(reader, headers);
+  const socket = readSocket(reader, otlpVariable(reader, 'ENDPOINT'), protocol === 'grpc' ? undefined : DEFAULT_URL);
+  const url = socket?.url ?? (protocol === 'grpc' ? readGrpcUrl(reader, headers) : readUrl(reader, headers));
+  const clientCertificateFile = reader.text(otlpVariable(reader, 'CLIENT_CERTIFICATE'));
+  const clientKeyFile = reader.text(otlpVariable(reader, 'CLIENT_KEY'));
+  if ((clientCertificateFile === undefined) !== (clientKeyFile === undefined)) {
+    const [set, missing] = clientKeyFile === undefined ? ['CERTIFICATE', 'KEY'] : ['KEY', 'CERTIFICATE'];
+    const name = otlpVariable(reader, `CLIENT_${set}`);
+    reader.problem(`${name} is of no use without OTEL_EXPORTER_OTLP_CLIENT_${missing}; showing no client certificate`);
+  }
   return {
     protocol,
     url,
+    socketPath: socket?.socketPath,
+    proxy: socket === undefined ? readProxy(reader, url) : undefined,
     headers,
     timeoutMs: reader.integer(otlpVariable(reader, 'TIMEOUT'), 10_000, 1, MAX_TIMER_MS),
     compression: reader.oneOf(otlpVariable(reader, 'COMPRESSION'), ['gzip', 'none'], 'none'),
     certificateFile: reader.text(otlpVariable(reader, 'CERTIFICATE')),
-    clientCertificateFile: reader.text(otlpVariable(reader, 'CLIENT_CERTIFICATE')),
-    clientKeyFile: reader.text(otlpVariable(reader, 'CLIENT_KEY')),
+    clientCertificateFile,
+    clientKeyFile,
     ...(authorization && { authorization }),
   };
 }
@@ -777,6 +804,46 @@ function readAuthorization(reader: Reader): AuthorizationConfig | undefined {
     service: reader.text('HOOKLINE_OTLP_AUTH_SERVICE'),
     headersFile,
   };
+}
+
+/**
+ * `unix:/path`, `unix:///path` and `unix:relative/path`, as gRPC names sockets (grpc/grpc: doc/naming.md). For HTTP the path of
+ * the request may follow behind `:`, as in `unix:///run/otel.sock:/v1/traces`, and is taken as it is.
+ * @param fallback holds the path for HTTP where none is named; `undefined` for gRPC, which has no use for one
+ */
+function readSocket(
+  reader: Reader,
+  name: string,
+  fallback: string | undefined,
+): { readonly url: string; readonly socketPath: string } | undefined {
+  const value = reader.text(name);
+  // Two slashes are followed by a host, and no socket is on another one.
+  if (value === undefined || !/^unix:(?!\/\/(?!\/))./i.test(value) || isHostAndPort(value)) return undefined;
+  const text = value.slice('unix:'.length).replace(/^\/\/(?=\/)/, '');
+  const end = text.indexOf(':/');
+  const socketPath = end < 0 ? text : text.slice(0, end);
+  if (socketPath === '' || socketPath.endsWith('/')) return undefined;
+  const url = new URL('http://localhost/');
+  if (fallback !== undefined) {
+    const [path, query] = (end < 0 ? new URL(fallback).pathname : text.slice(end + 1)).split(/\?(.*)/s);
+    url.pathname = path ?? '';
+    url.search = query ?? '';
+  }
+  return { url: url.href, socketPath };
+}
+
+/** In lower case first, as curl does. What stands in the environment of a CGI program as HTTP_PROXY is a header of the request. */
+function readProxy(reader: Reader, url: string): ProxyConfig | undefined {
+  const isCgi = reader.text('REQUEST_METHOD') !== undefined;
+  const own = url.startsWith('https:')
+    ? ['https_proxy', 'HTTPS_PROXY']
+    : ['http_proxy', ...(isCgi ? [] : ['HTTP_PROXY'])];
+  for (const variable of [...own, 'all_proxy', 'ALL_PROXY']) {
+    const proxy = reader.text(variable);
+    if (proxy !== undefined)
+      return { variable, url: proxy, noProxy: reader.text('no_proxy') ?? reader.text('NO_PROXY') ?? '' };
+  }
+  return undefined;
 }
 
 /** Scheme, host and port are all that counts. `host:port` means TLS unless OTEL_EXPORTER_OTLP_INSECURE says otherwise. */
@@ -807,10 +874,15 @@ function readUrl(reader: Reader, headers: Record<string, string>): string {
 /** Taken as it is; where it has no path, Zipkin's. */
 function readZipkin(reader: Reader): HttpTarget {
   const headers: Record<string, string> = Object.create(null);
-  const url = readEndpoint(reader, 'OTEL_EXPORTER_ZIPKIN_ENDPOINT', headers, DEFAULT_ZIPKIN_URL);
-  if (url?.pathname === '/') url.pathname = new URL(DEFAULT_ZIPKIN_URL).pathname;
+  const name = 'OTEL_EXPORTER_ZIPKIN_ENDPOINT';
+  const socket = readSocket(reader, name, DEFAULT_ZIPKIN_URL);
+  const given = socket === undefined ? readEndpoint(reader, name, headers, DEFAULT_ZIPKIN_URL) : undefined;
+  if (given?.pathname === '/') given.pathname = new URL(DEFAULT_ZIPKIN_URL).pathname;
+  const url = socket?.url ?? given?.href ?? DEFAULT_ZIPKIN_URL;
   return {
-    url: url?.href ?? DEFAULT_ZIPKIN_URL,
+    url,
+    socketPath: socket?.socketPath,
+    proxy: socket === undefined ? readProxy(reader, url) : undefined,
     headers,
     timeoutMs: reader.integer('OTEL_EXPORTER_ZIPKIN_TIMEOUT', 10_000, 1, MAX_TIMER_MS),
     compression: 'none',
@@ -832,7 +904,8 @@ function readEndpoint(
   if (value === undefined) return undefined;
   const url = parseEndpoint(value, scheme);
   if (url === undefined) {
-    const accepted = 'an http:// or https:// URL or host:port';
+    const zone = /\[[^\]]*%/.test(value) ? ' without an IPv6 zone' : '';
+    const accepted = `an http:// or https:// URL or host:port${zone}, or unix:///path`;
     reader.problem(`${name}=${shown(withoutSecrets(value))} is not ${accepted}; using ${fallback}`);
     return undefined;
   }

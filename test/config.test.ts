@@ -161,7 +161,7 @@ describe('general variables', () => {
     ['OTEL_EXPORTER_OTLP_COMPRESSION', 'br'],
     ['OTEL_EXPORTER_OTLP_PROTOCOL', 'thrift'],
     ['OTEL_EXPORTER_OTLP_TRACES_PROTOCOL', 'http/xml'],
-    ['OTEL_EXPORTER_ZIPKIN_ENDPOINT', 'unix:/socket'],
+    ['OTEL_EXPORTER_ZIPKIN_ENDPOINT', 'unix://host/socket'],
     ['OTEL_EXPORTER_ZIPKIN_TIMEOUT', '-1'],
     ['HOOKLINE_FILE_MAX_BYTES', '1MB'],
     ['HOOKLINE_FILE_MAX_FILES', '0'],
@@ -637,7 +637,12 @@ describe('OTLP endpoint', () => {
     'http://:4318',
     'http:/collector',
     'http:collector',
-    'unix:/run/otel.sock',
+    'unix:',
+    'unix://',
+    'unix:///',
+    'unix://host/otel.sock',
+    'unix::/v1/traces',
+    'unix:///run/:/v1/traces',
     '/v1/traces',
     'http://collector:99999',
     'not a url',
@@ -650,6 +655,44 @@ describe('OTLP endpoint', () => {
     '://x',
   ])('falls back to the default for %s', (value) => {
     expect(loadWithProblem({ OTEL_EXPORTER_OTLP_ENDPOINT: value }, DEFAULT_URL).otlp.url).toBe(DEFAULT_URL);
+  });
+
+  it('says what is wrong with an IPv6 zone', () => {
+    for (const value of ['http://[fe80::1%25eth0]:4318', 'http://[fe80::1%eth0]:4318', '[fe80::1%eth0]:4318']) {
+      const env = { OTEL_EXPORTER_OTLP_ENDPOINT: value };
+      expect(loadWithProblem(env, 'without an IPv6 zone', DEFAULT_URL).otlp.url).toBe(DEFAULT_URL);
+    }
+  });
+
+  it.each([
+    ['unix:/run/otel.sock', '/run/otel.sock', '/v1/traces'],
+    ['unix:///run/otel.sock', '/run/otel.sock', '/v1/traces'],
+    ['UNIX:///run/Otel.sock', '/run/Otel.sock', '/v1/traces'],
+    ['unix:run/otel.sock', 'run/otel.sock', '/v1/traces'],
+    ['unix:///run/%41 b?#.sock', '/run/%41 b?#.sock', '/v1/traces'],
+    ['unix:///run/otel.sock:/v1/traces', '/run/otel.sock', '/v1/traces'],
+    ['unix:///run/otel.sock:/base?key=1', '/run/otel.sock', '/base?key=1'],
+    ['unix:///run/otel.sock:/', '/run/otel.sock', '/'],
+    ['unix:///run/a:b.sock', '/run/a:b.sock', '/v1/traces'],
+  ])('a unix socket: %s', (value, socketPath, path) => {
+    for (const variable of ['OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT']) {
+      const { otlp } = load({ [variable]: value, HTTP_PROXY: 'http://proxy' });
+      expect(otlp).toMatchObject({ socketPath, url: `http://localhost${path}`, proxy: undefined });
+      const grpc = load({ [variable]: value, OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' }).otlp;
+      expect(grpc).toMatchObject({ socketPath, url: 'http://localhost/' });
+    }
+    const { zipkin } = load({ OTEL_EXPORTER_ZIPKIN_ENDPOINT: value });
+    expect(zipkin).toMatchObject({
+      socketPath,
+      url: `http://localhost${value.includes(':/', 7) ? path : '/api/v2/spans'}`,
+    });
+  });
+
+  it('a host called unix', () => {
+    expect(load({ OTEL_EXPORTER_OTLP_ENDPOINT: 'unix:4318' }).otlp).toMatchObject({
+      url: 'http://unix:4318/v1/traces',
+      socketPath: undefined,
+    });
   });
 
   it('turns credentials into a header', () => {
@@ -719,6 +762,14 @@ describe('OTLP options', () => {
     expect(({} as Record<string, unknown>).x).toBeUndefined();
   });
 
+  it.each([
+    [{ OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: '/cert' }, 'OTEL_EXPORTER_OTLP_CLIENT_KEY'],
+    [{ OTEL_EXPORTER_OTLP_CLIENT_KEY: '/key' }, 'OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE'],
+    [{ OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY: '/key' }, 'OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE'],
+  ])('tells of half a pair: %j', (env, missing) => {
+    loadWithProblem(env as Env, 'is of no use without', missing);
+  });
+
   it('prefers the variables of the signal', () => {
     const config = load({
       OTEL_EXPORTER_OTLP_TIMEOUT: '1',
@@ -739,6 +790,54 @@ describe('OTLP options', () => {
       clientCertificateFile: '/cert',
       clientKeyFile: '/key',
     });
+  });
+});
+
+describe('proxies', () => {
+  const proxyOf = (env: Env, endpoint = 'http://collector.test') =>
+    load({ ...env, OTEL_EXPORTER_OTLP_ENDPOINT: endpoint }).otlp.proxy;
+  const secure = 'https://collector.test';
+
+  it('are those of the scheme, in lower case first, and then those for all', () => {
+    const env = {
+      http_proxy: 'http://a',
+      HTTP_PROXY: 'http://b',
+      https_proxy: 'http://c',
+      HTTPS_PROXY: 'http://d',
+      all_proxy: 'http://e',
+      ALL_PROXY: 'http://f',
+      no_proxy: 'g',
+      NO_PROXY: 'h',
+    };
+    const without = (...names: string[]): Env =>
+      Object.fromEntries(Object.entries(env).filter(([name]) => !names.includes(name)));
+    expect(proxyOf(env)).toEqual({ variable: 'http_proxy', url: 'http://a', noProxy: 'g' });
+    expect(proxyOf(env, secure)).toEqual({ variable: 'https_proxy', url: 'http://c', noProxy: 'g' });
+    expect(proxyOf(without('http_proxy', 'no_proxy'))).toEqual({
+      ...{ variable: 'HTTP_PROXY', url: 'http://b', noProxy: 'h' },
+    });
+    expect(proxyOf(without('https_proxy'), secure)?.variable).toBe('HTTPS_PROXY');
+    expect(proxyOf(without('http_proxy', 'HTTP_PROXY'))?.variable).toBe('all_proxy');
+    expect(proxyOf(without('https_proxy', 'HTTPS_PROXY', 'all_proxy'), secure)?.variable).toBe('ALL_PROXY');
+    expect(proxyOf({ https_proxy: 'http://c' })).toBeUndefined();
+    expect(proxyOf({ http_proxy: 'http://a' }, secure)).toBeUndefined();
+    expect(proxyOf({ http_proxy: ' ', HTTP_PROXY: ' http://b ' })).toEqual({
+      ...{ variable: 'HTTP_PROXY', url: 'http://b', noProxy: '' },
+    });
+  });
+
+  it('of a CGI program are not what a request says', () => {
+    expect(proxyOf({ HTTP_PROXY: 'http://evil', REQUEST_METHOD: 'GET' })).toBeUndefined();
+    expect(proxyOf({ http_proxy: 'http://a', REQUEST_METHOD: 'GET' })?.variable).toBe('http_proxy');
+    expect(proxyOf({ HTTPS_PROXY: 'http://a', REQUEST_METHOD: 'GET' }, secure)?.variable).toBe('HTTPS_PROXY');
+  });
+
+  it('are for Zipkin and gRPC too', () => {
+    const env = { http_proxy: 'http://a', https_proxy: 'http://c' };
+    expect(load({ ...env, OTEL_EXPORTER_ZIPKIN_ENDPOINT: 'https://zipkin' }).zipkin.proxy?.url).toBe('http://c');
+    const grpc = { ...env, OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' };
+    expect(proxyOf(grpc, 'collector.test:4317')?.url).toBe('http://c');
+    expect(proxyOf({ ...grpc, OTEL_EXPORTER_OTLP_INSECURE: 'true' }, 'collector.test:4317')?.url).toBe('http://a');
   });
 });
 

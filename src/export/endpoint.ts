@@ -2,7 +2,9 @@ import { readFileSync, statSync } from 'node:fs';
 import type { ClientRequestArgs } from 'node:http';
 import type { SecureContextOptions } from 'node:tls';
 import type { HttpTarget } from '../config';
+import { log } from '../log';
 import { VERSION } from '../version';
+import { chooseProxy, type HttpProxy } from './proxy';
 
 /** HTTP/1.1, or gRPC over HTTP/2. */
 export type EndpointProtocol = 'http' | 'grpc';
@@ -21,7 +23,12 @@ export interface Endpoint {
   readonly path: string;
   /** Lower-case names. */
   readonly headers: Readonly<Record<string, string>>;
-  /** See `displayUrl`. */
+  /** Path of a unix socket, which takes the place of host and port. */
+  readonly socketPath: string | undefined;
+  readonly proxy: HttpProxy | undefined;
+  /** Whether bodies are compressed. */
+  readonly gzip: boolean;
+  /** See `displayTarget`. */
   readonly displayUrl: string;
   readonly certificateFile: string | undefined;
   readonly clientCertificateFile: string | undefined;
@@ -37,6 +44,8 @@ export function toEndpoint(
   if (url.protocol !== 'http:' && url.protocol !== 'https:')
     throw new TypeError(`not an http(s) URL: ${url.protocol}//…`);
   const secure = url.protocol === 'https:';
+  const { proxy, problem } = chooseProxy(url, target.proxy);
+  if (problem !== undefined) log.once('warn', `proxy-${problem}`, problem);
   const headers: Record<string, string> = { 'user-agent': `hookline/${VERSION}` };
   if (url.username !== '' || url.password !== '') {
     const credentials = `${decode(url.username)}:${decode(url.password)}`;
@@ -53,16 +62,21 @@ export function toEndpoint(
     port: url.port === '' ? (secure ? 443 : 80) : Number(url.port),
     path: protocol === 'grpc' ? GRPC_PATH : url.pathname + url.search,
     headers,
-    displayUrl: displayUrl(url),
+    socketPath: target.socketPath,
+    proxy,
+    gzip: target.compression === 'gzip',
+    displayUrl: displayTarget(target),
     certificateFile: target.certificateFile,
     clientCertificateFile: target.clientCertificateFile,
     clientKeyFile: target.clientKeyFile,
   };
 }
 
-/** A URL for messages: no credentials and no query, which may hold a key. */
-export function displayUrl(url: URL): string {
-  return `${url.protocol}//${url.host}${url.pathname}`;
+/** Where a target is, for messages: no credentials and no query, which may hold a key. */
+export function displayTarget({ url, socketPath }: Pick<HttpTarget, 'url' | 'socketPath'>): string {
+  const { protocol, host, pathname } = new URL(url);
+  if (socketPath === undefined) return `${protocol}//${host}${pathname}`;
+  return `unix:${socketPath.startsWith('/') ? '//' : ''}${socketPath}${pathname === '/' ? '' : `:${pathname}`}`;
 }
 
 function decode(text: string): string {
@@ -73,16 +87,49 @@ function decode(text: string): string {
   }
 }
 
-/** Where an HTTP/2 session connects to. */
-export function grpcAuthority({ secure, host, port }: Endpoint): string {
-  return `${secure ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
+/** `host:port`, IPv6 in brackets. */
+export function authorityOf({ host, port }: Pick<Endpoint, 'host' | 'port'>): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+/**
+ * The proxy that requests themselves are handed to, as is done with HTTP without TLS (RFC 9112, section 3.2.2). Everything else
+ * goes through a tunnel.
+ */
+export function forwardProxy({ protocol, secure, proxy }: Endpoint): HttpProxy | undefined {
+  return protocol === 'grpc' || secure ? undefined : proxy;
 }
 
 /** Options of one POST of `byteCount` bytes. */
-export function requestOptions(endpoint: Endpoint, byteCount: number, gzip: boolean): ClientRequestArgs {
+export function requestOptions(
+  endpoint: Endpoint,
+  byteCount: number,
+  gzip: boolean,
+): ClientRequestArgs & { servername?: string } {
   const headers: Record<string, string | number> = { ...endpoint.headers, 'content-length': byteCount };
   if (gzip) headers['content-encoding'] = 'gzip';
-  return { method: 'POST', hostname: endpoint.host, port: endpoint.port, path: endpoint.path, headers };
+  const { host, port, path, socketPath } = endpoint;
+  const proxy = forwardProxy(endpoint);
+  if (proxy === undefined)
+    return { method: 'POST', hostname: host, port, path, headers, ...(socketPath !== undefined && { socketPath }) };
+  const authority = authorityOf(endpoint).replace(/:80$/, '');
+  headers['host'] ??= authority;
+  if (proxy.authorization !== undefined) headers['proxy-authorization'] = proxy.authorization;
+  return {
+    method: 'POST',
+    hostname: proxy.host,
+    port: proxy.port,
+    path: `http://${authority}${path}`,
+    headers,
+    // The agent would take the name in the host header, which is the collector's.
+    ...(proxy.secure && { servername: serverName(proxy.host) }),
+  };
+}
+
+/** For TLS: names only (RFC 6066, section 3). */
+export function serverName(host: string): string {
+  const { isIP } = require('node:net') as typeof import('node:net');
+  return isIP(host) === 0 ? host : '';
 }
 
 /** This machine itself: an address in 127.0.0.0/8, ::1, or a name that is reserved for it (RFC 6761). */

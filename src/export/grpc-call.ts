@@ -1,5 +1,5 @@
 import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from 'node:http2';
-import type { Endpoint } from './endpoint';
+import { authorityOf, type Endpoint } from './endpoint';
 import { ProtoReader } from './protobuf';
 
 /** What came of one unary call. */
@@ -52,6 +52,8 @@ export function grpcCall(
   const headers: OutgoingHttpHeaders = {
     ...endpoint.headers,
     ':method': 'POST',
+    // Node would leave out the brackets of an IPv6 address.
+    ':authority': endpoint.socketPath === undefined ? authorityOf(endpoint) : 'localhost',
     ':path': endpoint.path,
     te: 'trailers',
     'grpc-timeout': `${Math.min(Math.max(Math.ceil(timeoutMs), 1), MAX_GRPC_TIMEOUT_MS)}m`,
@@ -97,8 +99,16 @@ export function grpcCall(
   stream.on('trailers', readStatus);
   stream.on('data', (chunk: Buffer) => {
     received += chunk.length;
-    if (received <= maxResponseBytes) chunks.push(chunk);
-    else stream.close();
+    if (received <= maxResponseBytes) {
+      chunks.push(chunk);
+      return;
+    }
+    stream.close();
+    if (settled) return;
+    settled = true;
+    // The status would come behind it. Another try would most likely be another copy of spans that have been taken.
+    const label = `with more than ${maxResponseBytes} bytes`;
+    events.onAnswer({ httpStatus: 500, label, retryAfter: undefined, body: undefined });
   });
   stream.on('finish', () => events.onSent?.());
   stream.on('end', () => {

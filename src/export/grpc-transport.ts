@@ -1,10 +1,12 @@
 import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import { log } from '../log';
-import { type Endpoint, grpcAuthority, readTlsFiles } from './endpoint';
+import { connectHttp2 } from './connection';
+import { type Endpoint, readTlsFiles } from './endpoint';
 import { grpcCall } from './grpc-call';
 import { untracedTimer } from './processor';
-import { type Attempt, describe, MAX_RESPONSE_BYTES, type Transport } from './transport';
+import { type Attempt, describe, isTlsFault, MAX_RESPONSE_BYTES, type Transport } from './transport';
+import { openTunnel } from './tunnel';
 
 /** Unary gRPC calls on one HTTP/2 connection that is kept. */
 export class GrpcTransport implements Transport {
@@ -12,6 +14,7 @@ export class GrpcTransport implements Transport {
   readonly #connectTimeoutMs: number;
   #session: ClientHttp2Session | undefined;
   #stream: ClientHttp2Stream | undefined;
+  #abortTunnel: (() => void) | undefined;
   #finished = false;
   #cancel: (() => void) | undefined;
 
@@ -28,6 +31,8 @@ export class GrpcTransport implements Transport {
   }
 
   close(): void {
+    this.#abortTunnel?.();
+    this.#abortTunnel = undefined;
     this.#session?.destroy();
     this.#session = undefined;
   }
@@ -59,50 +64,75 @@ export class GrpcTransport implements Transport {
         this.close();
       };
 
-      const session = this.#connect(endpoint);
-      const onSessionError = (error: NodeJS.ErrnoException): void => fail(error.code ?? 'ERROR', describe(error));
-      session.once('error', onSessionError);
-      // A connection that does not come up, or does not take what is written, holds the process: neither may take longer.
-      progressTimer = untracedTimer(
-        () => {
-          this.connectGivenUpMs = performance.now();
-          if (session.connecting) fail('CONNECT_TIMEOUT', 'no connection in time');
-          else fail('STALLED', 'the request is not read');
-        },
-        Math.min(this.#connectTimeoutMs, timeoutMs),
-      );
-      this.#finished = false;
-      this.#stream = grpcCall(
-        session,
-        endpoint,
-        body,
-        gzip,
-        timeoutMs,
-        {
-          onSent: () => {
-            this.#finished = true;
-            if (progressTimer !== undefined) clearTimeout(progressTimer);
+      const call = (session: ClientHttp2Session): void => {
+        const onSessionError = (error: NodeJS.ErrnoException): void => fail(error.code ?? 'ERROR', describe(error));
+        session.once('error', onSessionError);
+        // A connection that does not come up, or does not take what is written, holds the process: neither may take longer.
+        progressTimer = untracedTimer(
+          () => {
+            this.connectGivenUpMs = performance.now();
+            if (session.connecting) fail('CONNECT_TIMEOUT', 'no connection in time');
+            else fail('STALLED', 'the request is not read');
           },
-          onAnswer: ({ httpStatus, label, retryAfter, body: message }) => {
-            session.off('error', onSessionError);
-            settle({ kind: 'response', status: httpStatus, label, retryAfter, body: message });
+          Math.min(this.#connectTimeoutMs, timeoutMs),
+        );
+        this.#finished = false;
+        this.#stream = grpcCall(
+          session,
+          endpoint,
+          body,
+          gzip,
+          timeoutMs,
+          {
+            onSent: () => {
+              this.#finished = true;
+              if (progressTimer !== undefined) clearTimeout(progressTimer);
+            },
+            onAnswer: ({ httpStatus, label, retryAfter, body: message }) => {
+              session.off('error', onSessionError);
+              settle({ kind: 'response', status: httpStatus, label, retryAfter, body: message });
+            },
+            onError: (error) => {
+              // What ended the connection says more than what became of its streams, and comes right behind.
+              if (session.destroyed || session.closed) untracedTimer(() => onSessionError(error), 0);
+              else onSessionError(error);
+            },
           },
-          onError: (error) => {
-            // What ended the connection says more than what became of its streams, and comes right behind.
-            if (session.destroyed || session.closed) untracedTimer(() => onSessionError(error), 0);
-            else onSessionError(error);
-          },
-        },
-        MAX_RESPONSE_BYTES,
-      );
+          MAX_RESPONSE_BYTES,
+        );
+      };
+
+      const known = this.#session;
+      const { proxy } = endpoint;
+      if (known !== undefined && !known.destroyed && !known.closed) {
+        call(known);
+      } else if (proxy === undefined) {
+        try {
+          call(this.#connect(endpoint));
+        } catch (error) {
+          const { code = '' } = error as NodeJS.ErrnoException;
+          // Certificate files that are none, or of which only one has been replaced yet.
+          if (!isTlsFault(code)) throw error;
+          fail(code, describe(error));
+        }
+      } else {
+        this.#abortTunnel = openTunnel(endpoint, proxy, this.#connectTimeoutMs, untracedTimer, (error, tunnel) => {
+          this.#abortTunnel = undefined;
+          try {
+            if (error !== undefined) throw error;
+            call(this.#connect(endpoint, tunnel));
+          } catch (fault) {
+            const { code = 'ERROR' } = fault as NodeJS.ErrnoException;
+            if (code === 'CONNECT_TIMEOUT') this.connectGivenUpMs = performance.now();
+            fail(code, describe(fault));
+            tunnel?.destroy();
+          }
+        });
+      }
     });
   }
 
-  #connect(endpoint: Endpoint): ClientHttp2Session {
-    const known = this.#session;
-    if (known !== undefined && !known.destroyed && !known.closed) return known;
-    // Loaded here and not at the top: these are milliseconds of the application's start.
-    const http2 = require('node:http2') as typeof import('node:http2');
+  #connect(endpoint: Endpoint, tunnel?: Socket): ClientHttp2Session {
     const tls = readTlsFiles(endpoint, (file, error) => {
       log.once(
         'error',
@@ -110,7 +140,7 @@ export class GrpcTransport implements Transport {
         `cannot read ${file} for the connection to the collector: ${describe(error)}`,
       );
     });
-    const session = http2.connect(grpcAuthority(endpoint), { ...tls });
+    const session = connectHttp2(endpoint, tls, tunnel);
     session.unref();
     // Trying several addresses makes new handles, which hold the process until they are unref'd as well.
     const { socket } = session as { socket: Socket };

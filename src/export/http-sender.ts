@@ -2,13 +2,13 @@ import type { HttpTarget } from '../config';
 import { log } from '../log';
 import { ROOT_CONTEXT, runInContext } from '../trace/context';
 import type { Authorization, Authorized, OutgoingRequest } from './auth/authorization';
-import { type Endpoint, grpcAuthority, isLoopback, isRetryableStatus, toEndpoint } from './endpoint';
+import { authorityOf, type Endpoint, isLoopback, isRetryableStatus, toEndpoint } from './endpoint';
 import { GrpcTransport } from './grpc-transport';
 import type { HttpFormat } from './http-format';
 import { HttpTransport } from './http-transport';
 import { type Sender, type SendOutcome, type SyncOutcome, untracedTimer } from './processor';
 import { canSendSync, sendSync } from './send-sync';
-import { type Attempt, describe, type Transport } from './transport';
+import { type Attempt, describe, isMisconfigured, type Transport } from './transport';
 
 const FIRST_BACKOFF_MS = 500;
 const MAX_BACKOFF_MS = 5_000;
@@ -17,6 +17,9 @@ const JITTER = 0.25;
 
 /** Longer waits are not honoured: a date in the wrong time zone must not silence a process for hours. */
 const MAX_RETRY_AFTER_MS = 300_000;
+
+/** Until a proxy that refused is asked again: wrong passwords lock accounts. */
+const PROXY_REFUSED_MS = 60_000;
 
 /**
  * A connection that is not made within this time is given up and tried again. The operating system's connect
@@ -161,7 +164,8 @@ export class HttpSender implements Sender {
           attempt.code,
           `cannot export traces to ${endpoint.displayUrl}: ${attempt.message}${errorHint(attempt.code)}`,
         );
-        return attempt.code.startsWith('HPE_') ? { kind: 'refused' } : { kind: 'unreachable', retryAfterMs: 0 };
+        if (attempt.code.startsWith('HPE_')) return { kind: 'refused' };
+        return { kind: 'unreachable', retryAfterMs: attempt.code === 'PROXY_REFUSED' ? PROXY_REFUSED_MS : 0 };
       }
       const asked = attempt.kind === 'response' ? parseRetryAfter(attempt.retryAfter) : undefined;
       const delayMs = asked ?? backoffMs(retry);
@@ -213,19 +217,21 @@ export class HttpSender implements Sender {
 
   #sendSyncAuthorized(endpoint: Endpoint, bodies: readonly Buffer[], budgetMs: number): readonly SyncOutcome[] {
     const deadlineMs = performance.now() + budgetMs;
+    // Compressed here already: a signature covers what is sent.
+    const sent = this.#gzip ? bodies.map(gzipSync) : bodies;
     const headers: Readonly<Record<string, string>>[] = [];
-    for (const body of bodies) {
+    for (const body of sent) {
       this.#authorization ??= this.#createAuthorization?.();
       // What is left has to do for sending it as well.
       const leftMs = deadlineMs - performance.now() - MIN_LAST_SEND_MS;
-      const given = this.#authorization?.headersSync(outgoing(endpoint, body, false), leftMs);
+      const given = this.#authorization?.headersSync(outgoing(endpoint, body, this.#gzip), leftMs);
       if (given === undefined || 'problem' in given) {
         if (given !== undefined) this.#notAuthorized(endpoint, given);
         return bodies.map(() => 'lost');
       }
       headers.push(given.headers);
     }
-    return sendSync(endpoint, bodies, deadlineMs - performance.now(), undefined, headers);
+    return sendSync(endpoint, sent, deadlineMs - performance.now(), { headers, isCompressed: this.#gzip });
   }
 
   #encode(request: Buffer): Buffer {
@@ -300,7 +306,9 @@ function isUnauthorized(status: number): boolean {
 /** The request as it will go out, for what signs it. */
 function outgoing(endpoint: Endpoint, body: Buffer, gzip: boolean): OutgoingRequest {
   const headers = gzip ? { ...endpoint.headers, 'content-encoding': 'gzip' } : endpoint.headers;
-  return { method: 'POST', url: new URL(grpcAuthority(endpoint) + endpoint.path).href, headers, body };
+  const { secure, path } = endpoint;
+  const url = `${secure ? 'https' : 'http'}://${authorityOf(endpoint)}${path}`;
+  return { method: 'POST', url: new URL(url).href, headers, body };
 }
 
 function warnAboutCleartext(endpoint: Endpoint, isAuthorized: boolean): void {
@@ -311,11 +319,17 @@ function warnAboutCleartext(endpoint: Endpoint, isAuthorized: boolean): void {
   log.once('warn', 'cleartext-credentials', `${what} is sent unencrypted to ${endpoint.displayUrl}; use https`);
 }
 
+/** Level 1: spans are repetitive, higher levels gain a few percent for a multiple of the time. */
+const GZIP = { level: 1 } as const;
+
+function gzipSync(bytes: Buffer): Buffer {
+  return (require('node:zlib') as typeof import('node:zlib')).gzipSync(bytes, GZIP);
+}
+
 function gzip(bytes: Buffer): Promise<Buffer> {
   const zlib = require('node:zlib') as typeof import('node:zlib');
   return new Promise((resolve, reject) => {
-    // Level 1: spans are repetitive, higher levels gain a few percent for a multiple of the time.
-    zlib.gzip(bytes, { level: 1 }, (error, compressed) => (error === null ? resolve(compressed) : reject(error)));
+    zlib.gzip(bytes, GZIP, (error, compressed) => (error === null ? resolve(compressed) : reject(error)));
   });
 }
 
@@ -338,15 +352,15 @@ function isLost(code: string): boolean {
   return code === 'ECONNRESET' || code === 'EPIPE' || code === 'ECONNABORTED';
 }
 
-/** Errors that the next attempt, a moment later, would only repeat. */
-function isMisconfigured(code: string): boolean {
-  return (
-    code.startsWith('HPE_') || /^(ERR_TLS|ERR_SSL|EPROTO|CERT_|UNABLE_TO_|DEPTH_ZERO|SELF_SIGNED|ERR_OSSL)/.test(code)
-  );
-}
-
 function errorHint(code: string): string {
   if (code.startsWith('HPE_')) return '; that is not HTTP/1.1: the gRPC port is usually 4317, the HTTP port 4318';
+  if (code === 'PROXY_REFUSED') return '';
+  // Alerts of a collector that asks for a certificate and got none, or not one that it trusts.
+  if (/^ERR_SSL.*_ALERT_(.*CERTIFICATE|HANDSHAKE_FAILURE|UNKNOWN_CA|ACCESS_DENIED)/.test(code)) {
+    return '; see OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY';
+  }
+  if (code.startsWith('ERR_OSSL'))
+    return '; see the files in OTEL_EXPORTER_OTLP_CERTIFICATE, _CLIENT_CERTIFICATE and _CLIENT_KEY';
   if (code === 'EPROTO' || code.startsWith('ERR_SSL')) return '; does the collector speak TLS on this port?';
   return '; see OTEL_EXPORTER_OTLP_CERTIFICATE';
 }

@@ -1,9 +1,11 @@
-import type { Agent, ClientRequest, IncomingMessage } from 'node:http';
+import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { log } from '../log';
-import { type Endpoint, readTlsFiles, requestOptions } from './endpoint';
+import { createHttpConnection, type HttpConnection } from './connection';
+import { type Endpoint, forwardProxy, readTlsFiles, requestOptions } from './endpoint';
 import { untracedTimer } from './processor';
-import { type Attempt, describe, MAX_RESPONSE_BYTES, type Transport } from './transport';
+import { type Attempt, describe, isTlsFault, MAX_RESPONSE_BYTES, type Transport } from './transport';
+import { explainProxyError, refusal } from './tunnel';
 
 /** A request goes out in pieces of this size, so that a slow connection shows progress. */
 const WRITE_BYTES = 64 * 1024;
@@ -12,7 +14,7 @@ const WRITE_BYTES = 64 * 1024;
 export class HttpTransport implements Transport {
   connectGivenUpMs = Number.NEGATIVE_INFINITY;
   readonly #connectTimeoutMs: number;
-  #agent: Agent | undefined;
+  #connection: HttpConnection | undefined;
   #request: ClientRequest | undefined;
   #finished = false;
   #cancel: (() => void) | undefined;
@@ -30,17 +32,17 @@ export class HttpTransport implements Transport {
   }
 
   close(): void {
-    this.#agent?.destroy();
-    this.#agent = undefined;
+    this.#connection?.abort();
+    this.#connection?.agent.destroy();
+    this.#connection = undefined;
   }
 
   post(endpoint: Endpoint, body: Buffer, gzip: boolean, timeoutMs: number): Promise<Attempt> {
-    // Loaded here and not at the top: these are milliseconds of the application's start.
-    const http: typeof import('node:http') | typeof import('node:https') = endpoint.secure
-      ? (require('node:https') as typeof import('node:https'))
-      : (require('node:http') as typeof import('node:http'));
-    // One connection is enough for one request at a time.
-    this.#agent ??= new http.Agent({ keepAlive: true, maxSockets: 1, maxFreeSockets: 1 });
+    this.#connection ??= createHttpConnection(endpoint, {
+      stepMs: this.#connectTimeoutMs,
+      startTimer: untracedTimer,
+    });
+    const connection = this.#connection;
     const tls = readTlsFiles(endpoint, (file, error) => {
       log.once(
         'error',
@@ -48,9 +50,18 @@ export class HttpTransport implements Transport {
         `cannot read ${file} for the connection to the collector: ${describe(error)}`,
       );
     });
-    const options = { ...requestOptions(endpoint, body.length, gzip), ...tls, agent: this.#agent };
-    const request = http.request(options);
+    const options = { ...requestOptions(endpoint, body.length, gzip), ...tls, agent: connection.agent };
+    let request: ClientRequest;
+    try {
+      request = connection.http.request(options);
+    } catch (error) {
+      const { code = '' } = error as NodeJS.ErrnoException;
+      // Certificate files that are none, or of which only one has been replaced yet.
+      if (!isTlsFault(code)) throw error;
+      return Promise.resolve({ kind: 'error', code, message: describe(error), onReusedSocket: false });
+    }
     this.#request = request;
+    const proxy = forwardProxy(endpoint);
     this.#finished = false;
 
     return new Promise((resolve) => {
@@ -74,19 +85,23 @@ export class HttpTransport implements Transport {
       };
       const answered = (status: number, complete: boolean): void => {
         const retryAfter = response?.headers['retry-after'];
-        settle({ kind: 'response', status, retryAfter, body: complete ? Buffer.concat(chunks, received) : undefined });
+        const label = proxy === undefined || status < 300 ? undefined : `${status} through proxy ${proxy.displayUrl}`;
+        const body = complete ? Buffer.concat(chunks, received) : undefined;
+        settle({ kind: 'response', status, label, retryAfter, body });
       };
       const fail = (code: string, message: string): void => {
         // With a status the collector has decided, whatever happened to the rest of its answer.
         if (response?.statusCode !== undefined) answered(response.statusCode, false);
         else settle({ kind: 'error', code, message, onReusedSocket: request.reusedSocket });
         // Never back to the agent: the next attempt must not run into the same dead connection.
+        connection.abort();
         request.destroy();
       };
 
       const timer = untracedTimer(() => fail('TIMEOUT', 'no answer in time'), Math.max(timeoutMs, 0));
       this.#cancel = () => {
         settle({ kind: 'aborted' });
+        connection.abort();
         request.destroy();
       };
       // A write that the peer does not take holds the process, which nothing can unref: it is given up when it stands
@@ -125,8 +140,20 @@ export class HttpTransport implements Transport {
         if (stallTimer !== undefined) clearTimeout(stallTimer);
         if (this.#request === request) this.#finished = true;
       });
-      request.on('error', (error: NodeJS.ErrnoException) => fail(error.code ?? 'ERROR', describe(error)));
+      request.on('error', (error: NodeJS.ErrnoException) => {
+        const { code = 'ERROR', message } = proxy === undefined ? error : explainProxyError(proxy, error);
+        // Of the tunnel: its own connection did not come up.
+        if (code === 'CONNECT_TIMEOUT') this.connectGivenUpMs = performance.now();
+        fail(code, proxy === undefined ? describe(error) : message);
+      });
       request.on('response', (incoming: IncomingMessage) => {
+        // An 'error' event of a response without a listener would end the process.
+        incoming.on('error', () => {});
+        if (proxy !== undefined && incoming.statusCode === 407) {
+          const { code = '', message } = refusal(proxy, 407);
+          fail(code, message);
+          return;
+        }
         response = incoming;
         const status = incoming.statusCode ?? 0;
         incoming.on('data', (chunk: Buffer) => {
@@ -139,7 +166,6 @@ export class HttpTransport implements Transport {
           request.destroy();
         });
         incoming.on('end', () => answered(status, true));
-        // An 'error' event of a response without a listener would end the process.
         incoming.on('error', () => answered(status, false));
         incoming.on('close', () => answered(status, false));
       });

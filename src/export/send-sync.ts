@@ -11,6 +11,8 @@ export interface LastSendJob {
   readonly budgetMs: number;
   /** Headers that each request has of its own, in the order of the requests; `undefined` where there are none. */
   readonly headers?: readonly Readonly<Record<string, string>>[] | undefined;
+  /** The requests are compressed already, where the endpoint wants that: a signature covers what is sent. */
+  readonly isCompressed?: boolean | undefined;
 }
 
 export interface LastSendWorkerData extends LastSendJob {
@@ -43,18 +45,18 @@ export function sendSync(
   endpoint: Endpoint,
   requests: readonly Uint8Array[],
   budgetMs: number,
+  more: Pick<LastSendJob, 'headers' | 'isCompressed'> = {},
   file: string = join(__dirname, 'last-send.js'),
-  headers?: LastSendJob['headers'],
 ): SyncOutcome[] {
   const deadlineMs = performance.now() + budgetMs;
   try {
-    return inWorker({ endpoint, budgetMs, headers }, requests, file);
+    return inWorker({ endpoint, budgetMs, ...more }, requests, file);
   } catch (error) {
     log.debug(`no worker for the last spans: ${String(error)}`);
   }
   try {
     const leftMs = deadlineMs - performance.now();
-    if (leftMs >= MIN_SPAWN_MS) return inChild({ endpoint, budgetMs: leftMs, headers }, requests, file);
+    if (leftMs >= MIN_SPAWN_MS) return inChild({ endpoint, budgetMs: leftMs, ...more }, requests, file);
   } catch (error) {
     log.debug(`no process for the last spans: ${String(error)}`);
   }

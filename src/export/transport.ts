@@ -37,5 +37,17 @@ export function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   // All addresses failed (RFC 8305): the message of the whole is empty, the first one's says it.
   const [first] = (error as { errors?: unknown[] }).errors ?? [];
-  return first instanceof Error && error.message === '' ? first.message : error.message;
+  const message = first instanceof Error && error.message === '' ? first.message : error.message;
+  // Of OpenSSL's `error:<number>:<library>:<function>:<reason>:<file>:…` the reason says it all.
+  return message.replace(/(?:[0-9A-F]{8,}:)?error:[0-9A-F]{8}:[^:]*:[^:]*:([^:]+).*$/s, '$1');
+}
+
+/** TLS did not come about. */
+export function isTlsFault(code: string): boolean {
+  return /^(ERR_TLS|ERR_SSL|EPROTO|CERT_|UNABLE_TO_|DEPTH_ZERO|SELF_SIGNED|INVALID_|ERR_OSSL)/.test(code);
+}
+
+/** Errors that the next attempt, a moment later, would only repeat. */
+export function isMisconfigured(code: string): boolean {
+  return code.startsWith('HPE_') || code === 'PROXY_REFUSED' || isTlsFault(code);
 }

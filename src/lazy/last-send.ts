@@ -1,11 +1,15 @@
 import { readFileSync, writeSync } from 'node:fs';
-import type { Agent, ClientRequest } from 'node:http';
+import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { ClientHttp2Session } from 'node:http2';
+import type { Socket } from 'node:net';
 import { isMainThread, workerData } from 'node:worker_threads';
-import { type Endpoint, grpcAuthority, isRetryableStatus, readTlsFiles, requestOptions } from '../export/endpoint';
+import { gzipSync } from 'node:zlib';
+import { connectHttp2, createHttpConnection, type HttpConnection } from '../export/connection';
+import { type Endpoint, forwardProxy, isRetryableStatus, readTlsFiles, requestOptions } from '../export/endpoint';
 import { grpcCall } from '../export/grpc-call';
 import { type LastSendJob, type LastSendWorkerData, LOST, PENDING, REFUSED, SENT } from '../export/send-sync';
-import { MAX_RESPONSE_BYTES } from '../export/transport';
+import { isMisconfigured, MAX_RESPONSE_BYTES } from '../export/transport';
+import { openTunnel } from '../export/tunnel';
 
 /**
  * Runs while the thread that made the spans is blocked: as a worker with shared memory, or as a process that
@@ -18,44 +22,27 @@ const MAX_RETRY_MS = 200;
 /** A collector that is not there will not come up within the second: trying on would only delay the exit. */
 const MAX_ABSENT_TRIES = 3;
 
+/** For the rest of an answer, so that its connection can carry the next request. */
+const REST_MS = 100;
+
 const ABSENT = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'ENETUNREACH', 'EHOSTUNREACH', 'ENOENT', 'EACCES']);
 
 type Answer = { readonly status: number } | { readonly error: string };
 
-function post(endpoint: Endpoint, agent: Agent, body: Uint8Array, timeoutMs: number): Promise<Answer> {
-  const http: typeof import('node:http') | typeof import('node:https') = endpoint.secure
-    ? (require('node:https') as typeof import('node:https'))
-    : (require('node:http') as typeof import('node:http'));
+/** Reads the rest of an answer, or gives up on it and its connection. */
+function drain(response: IncomingMessage): Promise<void> {
   return new Promise((resolve) => {
-    let request: ClientRequest | undefined;
-    const timer = setTimeout(
-      () => {
-        resolve({ error: 'TIMEOUT' });
-        request?.destroy();
-      },
-      Math.max(timeoutMs, 0),
-    );
-    const settle = (answer: Answer): void => {
+    const timer = setTimeout(() => response.destroy(), REST_MS);
+    let received = 0;
+    response.on('error', () => {});
+    response.on('close', () => {
       clearTimeout(timer);
-      resolve(answer);
-    };
-    try {
-      const tls = readTlsFiles(endpoint, () => {});
-      request = http.request({ ...requestOptions(endpoint, body.length, false), ...tls, agent });
-      request.on('error', (error: NodeJS.ErrnoException) => {
-        const [first] = ((error as { errors?: NodeJS.ErrnoException[] }).errors ?? []) as NodeJS.ErrnoException[];
-        settle({ error: error.code ?? first?.code ?? 'ERROR' });
-      });
-      request.on('response', (response) => {
-        // The status says it all; reading the rest lets the connection carry the next request.
-        response.on('error', () => {});
-        response.resume();
-        settle({ status: response.statusCode ?? 0 });
-      });
-      request.end(body);
-    } catch {
-      settle({ status: 400 });
-    }
+      resolve();
+    });
+    response.on('data', (chunk: Buffer) => {
+      received += chunk.length;
+      if (received > MAX_RESPONSE_BYTES) response.destroy();
+    });
   });
 }
 
@@ -72,20 +59,98 @@ interface Poster {
   close(): void;
 }
 
-function httpPoster(endpoint: Endpoint): Poster {
-  const { Agent } = endpoint.secure
-    ? (require('node:https') as typeof import('node:https'))
-    : (require('node:http') as typeof import('node:http'));
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+function httpPoster(endpoint: Endpoint, connection: HttpConnection): Poster {
+  const proxy = forwardProxy(endpoint);
+  let drained: Promise<void> | undefined;
+  const send = (body: Uint8Array, timeoutMs: number, headers: Headers): Promise<Answer> =>
+    new Promise((resolve) => {
+      let request: ClientRequest | undefined;
+      const timer = setTimeout(
+        () => {
+          resolve({ error: 'TIMEOUT' });
+          connection.abort();
+          request?.destroy();
+        },
+        Math.max(timeoutMs, 0),
+      );
+      const settle = (answer: Answer): void => {
+        clearTimeout(timer);
+        resolve(answer);
+      };
+      try {
+        const options = requestOptions(withHeaders(endpoint, headers), body.length, endpoint.gzip);
+        const files = readTlsFiles(endpoint, () => {});
+        request = connection.http.request({ ...options, ...files, agent: connection.agent });
+        request.on('error', (error: NodeJS.ErrnoException) => {
+          const [first] = ((error as { errors?: NodeJS.ErrnoException[] }).errors ?? []) as NodeJS.ErrnoException[];
+          settle({ error: error.code ?? first?.code ?? 'ERROR' });
+        });
+        request.on('response', (response) => {
+          // The status says it all.
+          drained = drain(response);
+          const status = response.statusCode ?? 0;
+          settle(proxy !== undefined && status === 407 ? { error: 'PROXY_REFUSED' } : { status });
+        });
+        request.end(body);
+      } catch {
+        settle({ status: 400 });
+      }
+    });
   return {
-    post: (body, timeoutMs, headers) => post(withHeaders(endpoint, headers), agent, body, timeoutMs),
-    close: () => agent.destroy(),
+    post: async (body, timeoutMs, headers) => {
+      const startMs = performance.now();
+      await drained;
+      return send(body, timeoutMs - (performance.now() - startMs), headers);
+    },
+    close: () => {
+      connection.abort();
+      connection.agent.destroy();
+    },
   };
 }
 
 function grpcPoster(endpoint: Endpoint): Poster {
-  const http2 = require('node:http2') as typeof import('node:http2');
   let session: ClientHttp2Session | undefined;
+  let abortTunnel: (() => void) | undefined;
+  const close = (): void => {
+    abortTunnel?.();
+    abortTunnel = undefined;
+    session?.destroy();
+    session = undefined;
+  };
+  const connect = (timeoutMs: number, onError: (error: NodeJS.ErrnoException) => void): Promise<ClientHttp2Session> =>
+    new Promise((resolve, reject) => {
+      if (session !== undefined && !session.destroyed && !session.closed) {
+        resolve(session);
+        return;
+      }
+      const open = (tunnel?: Socket): void => {
+        session = connectHttp2(
+          endpoint,
+          readTlsFiles(endpoint, () => {}),
+          tunnel,
+        );
+        session.on('error', onError);
+        resolve(session);
+      };
+      const { proxy } = endpoint;
+      if (proxy === undefined) {
+        open();
+        return;
+      }
+      abortTunnel = openTunnel(endpoint, proxy, timeoutMs, setTimeout, (error, tunnel) => {
+        abortTunnel = undefined;
+        if (error !== undefined) {
+          onError(error);
+          return;
+        }
+        try {
+          open(tunnel);
+        } catch (fault) {
+          reject(fault);
+        }
+      });
+    });
   return {
     post: (body, timeoutMs, headers) =>
       new Promise((resolve) => {
@@ -93,27 +158,24 @@ function grpcPoster(endpoint: Endpoint): Poster {
         const fail = (error: string): void => {
           clearTimeout(timer);
           resolve({ error });
-          session?.destroy();
-          session = undefined;
+          close();
         };
         const onError = (error: NodeJS.ErrnoException): void => fail(error.code ?? 'ERROR');
-        try {
-          if (session === undefined || session.destroyed || session.closed) {
-            session = http2.connect(grpcAuthority(endpoint), { ...readTlsFiles(endpoint, () => {}) });
-            session.on('error', onError);
-          }
-          const onAnswer = ({ httpStatus }: { httpStatus: number }): void => {
-            clearTimeout(timer);
-            resolve({ status: httpStatus });
-          };
-          const authorized = withHeaders(endpoint, headers);
-          grpcCall(session, authorized, body, false, timeoutMs, { onAnswer, onError }, MAX_RESPONSE_BYTES);
-        } catch {
+        const onAnswer = ({ httpStatus }: { httpStatus: number }): void => {
           clearTimeout(timer);
-          resolve({ status: 400 });
-        }
+          resolve({ status: httpStatus });
+        };
+        connect(timeoutMs, onError)
+          .then((open) => {
+            const authorized = withHeaders(endpoint, headers);
+            grpcCall(open, authorized, body, endpoint.gzip, timeoutMs, { onAnswer, onError }, MAX_RESPONSE_BYTES);
+          })
+          .catch(() => {
+            clearTimeout(timer);
+            resolve({ status: 400 });
+          });
       }),
-    close: () => session?.destroy(),
+    close,
   };
 }
 
@@ -123,16 +185,23 @@ async function deliver(
   report: (index: number, state: number) => void,
 ): Promise<void> {
   const deadlineMs = performance.now() + job.budgetMs;
-  const poster = job.endpoint.protocol === 'grpc' ? grpcPoster(job.endpoint) : httpPoster(job.endpoint);
+  const { endpoint, budgetMs } = job;
+  const poster =
+    endpoint.protocol === 'grpc'
+      ? grpcPoster(endpoint)
+      : httpPoster(endpoint, createHttpConnection(endpoint, { stepMs: budgetMs, startTimer: setTimeout }));
   try {
     let absentTries = 0;
     for (const [index, request] of requests.entries()) {
+      // Level 1, as in src/export/http-sender.ts.
+      const body = endpoint.gzip && !job.isCompressed ? gzipSync(request, { level: 1 }) : request;
       for (let delayMs = FIRST_RETRY_MS; ; delayMs = Math.min(delayMs * 2, MAX_RETRY_MS)) {
-        const answer = await poster.post(request, deadlineMs - performance.now(), job.headers?.[index]);
+        const answer = await poster.post(body, deadlineMs - performance.now(), job.headers?.[index]);
         if ('status' in answer && !isRetryableStatus(answer.status)) {
           report(index, answer.status >= 200 && answer.status < 300 ? SENT : REFUSED);
           break;
         }
+        if ('error' in answer && isMisconfigured(answer.error)) return;
         if ('error' in answer && ABSENT.has(answer.error) && ++absentTries >= MAX_ABSENT_TRIES) return;
         if (performance.now() + delayMs >= deadlineMs) return;
         await new Promise((resolve) => setTimeout(resolve, delayMs));

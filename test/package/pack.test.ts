@@ -53,6 +53,7 @@ const LAZY = [
   'last-send',
   'propagation-hosts',
   'propagators',
+  'proxy',
   'resource',
   'ritm',
   'samplers',

@@ -1,16 +1,16 @@
 import { createSign, generateKeyPairSync, randomBytes } from 'node:crypto';
 
 /**
- * A self-signed P-256 certificate for localhost and 127.0.0.1, valid from yesterday for 30 days. Encoded by hand (RFC
+ * A self-signed P-256 certificate for localhost, 127.0.0.1, ::1 and the names given, valid from yesterday for 30 days. Encoded by hand (RFC
  * 5280 in DER), so the tests need neither an openssl binary nor a checked-in key that expires.
  */
-export function createCertificate(): { key: string; cert: string } {
+export function createCertificate(...names: string[]): { key: string; cert: string } {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const dayMs = 24 * 60 * 60 * 1000;
   const ecdsaWithSha256 = sequence(oid('2a8648ce3d040302'));
   const name = sequence(der(0x31, sequence(oid('550403'), der(0x0c, Buffer.from('localhost')))));
   const subjectAltName = sequence(
-    der(0x82, Buffer.from('localhost')),
+    ...['localhost', ...names].map((host) => der(0x82, Buffer.from(host))),
     der(0x87, Buffer.from([127, 0, 0, 1])),
     der(0x87, Buffer.from([...new Array(15).fill(0), 1])),
   );
