@@ -168,23 +168,28 @@ describe('HOOKLINE_OTLP_AUTH=aws', () => {
     expectOnlyTheirs(result.spans, 1);
   });
 
-  it('signs the last spans at process.exit, with the region and service of its own variables', async () => {
-    const env = {
-      ...STATIC,
-      HOOKLINE_OTLP_AUTH: 'aws',
-      HOOKLINE_OTLP_AUTH_REGION: 'us-west-2',
-      HOOKLINE_OTLP_AUTH_SERVICE: 'osis',
-    };
-    const collector = await receiver();
-    const result = await runApp(APP, {
-      args: ['exit'],
-      receiver: collector,
-      env: { ...env, OTEL_BSP_SCHEDULE_DELAY: '60000' },
-    });
-    expect({ code: result.code, stderr: result.stderr }).toEqual({ code: 0, stderr: '' });
-    await expectSigned(collector.requests, KEYS, 'us-west-2', 'osis');
-    expectOnlyTheirs(result.spans, 1);
-  });
+  it.each(['none', 'gzip'])(
+    'signs the last spans at process.exit, compression %s, with the region and service of its own variables',
+    async (compression) => {
+      const env = {
+        OTEL_EXPORTER_OTLP_COMPRESSION: compression,
+        ...STATIC,
+        HOOKLINE_OTLP_AUTH: 'aws',
+        HOOKLINE_OTLP_AUTH_REGION: 'us-west-2',
+        HOOKLINE_OTLP_AUTH_SERVICE: 'osis',
+      };
+      const collector = await receiver();
+      const result = await runApp(APP, {
+        args: ['exit'],
+        receiver: collector,
+        env: { ...env, OTEL_BSP_SCHEDULE_DELAY: '60000' },
+      });
+      expect({ code: result.code, stderr: result.stderr }).toEqual({ code: 0, stderr: '' });
+      await expectSigned(collector.requests, KEYS, 'us-west-2', 'osis');
+      expect(collector.requests[0]?.headers['content-encoding']).toBe(compression === 'gzip' ? 'gzip' : undefined);
+      expectOnlyTheirs(result.spans, 1);
+    },
+  );
 
   it.each(AWS)('%s: takes keys from a shared credentials file', async (specification) => {
     const folder = writeFolder({
