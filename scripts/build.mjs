@@ -115,6 +115,7 @@ await Promise.all([
     entryPoints: {
       export: 'src/export/load.ts',
       auth: 'src/export/auth/load.ts',
+      spool: 'src/export/spool.ts',
       tracing: 'src/hook/tracing.ts',
       user: 'src/hook/user.ts',
       'foreign-loaders': 'src/hook/foreign-loaders.ts',
@@ -125,7 +126,7 @@ await Promise.all([
       samplers: 'src/sampling/load.ts',
       'tail-sampling': 'src/sampling/tail.ts',
     },
-    external: ['import-in-the-middle'],
+    external: ['import-in-the-middle', './spool.js'],
     outdir: join(out, 'lazy'),
     plugins: [withAgent],
   }),

@@ -40,6 +40,8 @@ export interface Config {
   readonly otlp: OtlpConfig;
   readonly zipkin: HttpTarget;
   readonly file: FileConfig;
+  /** HOOKLINE_SPOOL_*; `undefined` where nothing is kept on disk. */
+  readonly spool: SpoolConfig | undefined;
   /** HOOKLINE_CONSOLE_FORMAT: a tree for people, or a line of OTLP/JSON per batch. */
   readonly consoleFormat: ConsoleFormat;
   readonly batch: BatchConfig;
@@ -123,6 +125,8 @@ export interface TailSamplingConfig {
 /** OTEL_EXPORTER_OTLP_TRACES_* before OTEL_EXPORTER_OTLP_*. */
 export interface OtlpConfig extends HttpTarget {
   readonly protocol: OtlpProtocol;
+  /** HOOKLINE_OTLP_MAX_SPAN_BYTES: a span that takes more in binary OTLP is dropped; default 2 MiB, which is the most. */
+  readonly maxSpanBytes?: number;
   /** `undefined` where the headers are all there is. */
   readonly authorization?: AuthorizationConfig | undefined;
 }
@@ -153,6 +157,16 @@ export interface FileConfig {
   readonly maxFiles: number;
 }
 
+/** HOOKLINE_SPOOL_*. */
+export interface SpoolConfig {
+  /** HOOKLINE_SPOOL_PATH; made when it is needed. */
+  readonly directory: string;
+  /** HOOKLINE_SPOOL_MAX_BYTES: of all files of all processes that use the directory. */
+  readonly maxBytes: number;
+  /** HOOKLINE_SPOOL_MAX_AGE: what is older is dropped when it is come across. */
+  readonly maxAgeMs: number;
+}
+
 /** Where batches are posted to. */
 export interface HttpTarget {
   /**
@@ -168,6 +182,8 @@ export interface HttpTarget {
   readonly headers: Readonly<Record<string, string>>;
   /** One batch, retries included. */
   readonly timeoutMs: number;
+  /** HOOKLINE_OTLP_MAX_REQUEST_BYTES: of the body, before compression; default no limit but that of batches. */
+  readonly maxRequestBytes?: number;
   readonly compression: 'gzip' | 'none';
   /** Paths of PEM files. */
   readonly certificateFile: string | undefined;
@@ -287,6 +303,22 @@ const DEFAULT_FILE = 'traces.jsonl';
 const DEFAULT_FILE_BYTES = 104_857_600;
 const MAX_FILES = 1000;
 
+/** HOOKLINE_SPOOL_MAX_BYTES and HOOKLINE_SPOOL_MAX_AGE when nothing is set: 100 MiB, a day. */
+const DEFAULT_SPOOL_BYTES = 104_857_600;
+const DEFAULT_SPOOL_AGE_MS = 86_400_000;
+
+/**
+ * HOOKLINE_OTLP_MAX_REQUEST_BYTES when nothing is set: what gRPC servers take unless they are told otherwise, and below the
+ * 5 MB of the smallest hosted back ends over HTTP.
+ */
+const DEFAULT_REQUEST_BYTES = 4 * 1024 * 1024;
+/** OTLP/HTTP, "OTLP/HTTP Request": servers need not take more. */
+const MAX_REQUEST_BYTES = 64 * 1024 * 1024;
+/** Smaller ones would hold no span with its resource. */
+const MIN_REQUEST_BYTES = 1024;
+/** HOOKLINE_OTLP_MAX_SPAN_BYTES when nothing is set, and at most; MAX_SPAN_BYTES in src/export/encode.ts. */
+const DEFAULT_SPAN_BYTES = 2 * 1024 * 1024;
+
 const RESOURCE_DETECTOR_NAMES: readonly ResourceDetectorName[] = [
   ...(['container', 'host', 'kubernetes', 'os', 'process', 'serviceinstance'] as const),
 ];
@@ -402,6 +434,7 @@ export function loadConfig(env: Env): { readonly config: Config; readonly proble
       maxBytes: reader.integer('HOOKLINE_FILE_MAX_BYTES', DEFAULT_FILE_BYTES, 1, Number.MAX_SAFE_INTEGER),
       maxFiles: reader.integer('HOOKLINE_FILE_MAX_FILES', 5, 1, MAX_FILES),
     },
+    spool: readSpool(reader),
     consoleFormat: reader.oneOf('HOOKLINE_CONSOLE_FORMAT', CONSOLE_FORMATS, 'tree'),
     batch,
     limits: readLimits(reader),
@@ -774,6 +807,13 @@ function readOtlp(reader: Reader): OtlpConfig {
     proxy: socket === undefined ? readProxy(reader, url) : undefined,
     headers,
     timeoutMs: reader.integer(otlpVariable(reader, 'TIMEOUT'), 10_000, 1, MAX_TIMER_MS),
+    maxRequestBytes: reader.integer(
+      'HOOKLINE_OTLP_MAX_REQUEST_BYTES',
+      DEFAULT_REQUEST_BYTES,
+      MIN_REQUEST_BYTES,
+      MAX_REQUEST_BYTES,
+    ),
+    maxSpanBytes: reader.integer('HOOKLINE_OTLP_MAX_SPAN_BYTES', DEFAULT_SPAN_BYTES, 1, DEFAULT_SPAN_BYTES),
     compression: reader.oneOf(otlpVariable(reader, 'COMPRESSION'), ['gzip', 'none'], 'none'),
     certificateFile: reader.text(otlpVariable(reader, 'CERTIFICATE')),
     clientCertificateFile,
@@ -921,6 +961,13 @@ function readEndpoint(
   }
   url.hash = '';
   return url;
+}
+
+function readSpool(reader: Reader): SpoolConfig | undefined {
+  const directory = reader.text('HOOKLINE_SPOOL_PATH');
+  const maxBytes = reader.integer('HOOKLINE_SPOOL_MAX_BYTES', DEFAULT_SPOOL_BYTES, 1, Number.MAX_SAFE_INTEGER);
+  const maxAgeMs = reader.integer('HOOKLINE_SPOOL_MAX_AGE', DEFAULT_SPOOL_AGE_MS, 1, Number.MAX_SAFE_INTEGER);
+  return directory === undefined ? undefined : { directory, maxBytes, maxAgeMs };
 }
 
 /** `{"<module as OTEL_TRACES_EXPORTER calls it>": options}`. */

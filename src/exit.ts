@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { disguise } from './hook/disguise';
 import { log } from './log';
+import { type Loss, lossLine } from './losses';
 
 /**
  * Delivers the last spans however the process ends, without deciding about the end: exit code, signal,
@@ -29,6 +30,10 @@ export interface ExitHooks {
   hasPendingAsync(): boolean;
   /** Sends everything, keeping the process alive for at most `timeoutMs`. Never rejects. */
   flush(timeoutMs: number): Promise<boolean>;
+  /** Whether spans were lost that `lastLosses` has not told yet. */
+  hasLosses?(): boolean;
+  /** The losses of this process that were not told yet; asked when it ends, after `flushSync`. */
+  lastLosses?(): readonly Loss[];
 }
 
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
@@ -102,10 +107,14 @@ export function armSignals(): void {
   }
 }
 
-/** To be called when nothing waits any more: signals are as if the agent were not there. */
+/**
+ * To be called when nothing waits any more: signals are as if the agent were not there. Unless spans were lost, which
+ * is said when the process ends.
+ */
 export function disarmSignals(): void {
   const handles = installed?.signalHandles;
-  if (handles === undefined || !armed || installed?.hooks.hasPending()) return;
+  if (handles === undefined || !armed || installed === undefined) return;
+  if (installed.hooks.hasPending() || installed.hooks.hasLosses?.()) return;
   armed = false;
   try {
     // Does nothing for a signal that has listeners.
@@ -157,6 +166,12 @@ function lastSend({ hooks, exitTimeoutMs }: Installed): void {
     if (hooks.hasPending()) hooks.flushSync(exitTimeoutMs);
   } catch (error) {
     log.debug(`last spans not sent: ${String(error)}`);
+  }
+  try {
+    const losses = hooks.lastLosses?.() ?? [];
+    if (losses.length > 0) log.warn(lossLine(losses));
+  } catch (error) {
+    log.debug(`lost spans not counted: ${String(error)}`);
   }
 }
 

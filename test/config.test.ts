@@ -512,6 +512,29 @@ describe('exporters of our own', () => {
     expect(load(env).file).toEqual({ path: '/x/%p.jsonl', maxBytes: 10, maxFiles: 2 });
   });
 
+  it('limits of what a back end takes', () => {
+    expect(load({}).otlp).toMatchObject({ maxRequestBytes: 4_194_304, maxSpanBytes: 2_097_152 });
+    const env = { HOOKLINE_OTLP_MAX_REQUEST_BYTES: '5000000', HOOKLINE_OTLP_MAX_SPAN_BYTES: '200000' };
+    expect(load(env).otlp).toMatchObject({ maxRequestBytes: 5_000_000, maxSpanBytes: 200_000 });
+    const name = 'HOOKLINE_OTLP_MAX_REQUEST_BYTES';
+    expect(loadWithProblem({ [name]: '100' }, name, '1024 or more').otlp.maxRequestBytes).toBe(4_194_304);
+    expect(loadWithProblem({ [name]: '100000000' }, name, '67108864').otlp.maxRequestBytes).toBe(67_108_864);
+    const span = 'HOOKLINE_OTLP_MAX_SPAN_BYTES';
+    expect(loadWithProblem({ [span]: '3000000' }, span, 'using 2097152').otlp.maxSpanBytes).toBe(2_097_152);
+  });
+
+  it('no spool but with a path', () => {
+    expect(load({}).spool).toBeUndefined();
+    expect(load({ HOOKLINE_SPOOL_MAX_BYTES: '10', HOOKLINE_SPOOL_PATH: ' ' }).spool).toBeUndefined();
+    const directory = '/var/spool/hookline';
+    expect(load({ HOOKLINE_SPOOL_PATH: directory }).spool).toEqual({
+      ...{ directory, maxBytes: 104_857_600, maxAgeMs: 86_400_000 },
+    });
+    const env = { HOOKLINE_SPOOL_PATH: directory, HOOKLINE_SPOOL_MAX_BYTES: '10', HOOKLINE_SPOOL_MAX_AGE: '20' };
+    expect(load(env).spool).toEqual({ directory, maxBytes: 10, maxAgeMs: 20 });
+    expect(loadWithProblem({ HOOKLINE_SPOOL_MAX_AGE: '1d' }, 'HOOKLINE_SPOOL_MAX_AGE', '"1d"').spool).toBeUndefined();
+  });
+
   it('options of modules are JSON, and never shown', () => {
     const options = { './a.js': { key: 'secret' }, __proto__: null };
     expect({ ...load({ HOOKLINE_EXPORTER_OPTIONS: JSON.stringify(options) }).exporterOptions }).toEqual(options);

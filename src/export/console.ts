@@ -1,5 +1,6 @@
 import { writeSync } from 'node:fs';
 import type { BatchConfig } from '../config';
+import type { Loss } from '../losses';
 import { cut } from '../trace/attributes';
 import type { Span, SpanProcessor } from '../trace/span';
 import { DropCounter, type Flushable, type PendingListener, type ProcessorStats, untracedTimer } from './processor';
@@ -284,6 +285,14 @@ export class ConsoleProcessor implements SpanProcessor, Flushable {
     this.flushSync();
     this.#closed = true;
     return true;
+  }
+
+  hasLosses(): boolean {
+    return this.#drops.hasLosses();
+  }
+
+  lastLosses(): readonly Loss[] {
+    return this.#drops.takeLosses('to standard output');
   }
 
   stats(): ProcessorStats {

@@ -1,4 +1,5 @@
 import type { Config } from '../config';
+import type { Loss } from '../losses';
 import type { Span, SpanProcessor } from '../trace/span';
 import type { Flushable, MemorySpans, ProcessorStats } from './processor';
 
@@ -41,6 +42,14 @@ export class DeferredProcessor implements SpanProcessor, Flushable {
 
   shutdown(timeoutMs: number): Promise<boolean> {
     return this.#processor?.shutdown(timeoutMs) ?? Promise.resolve(true);
+  }
+
+  hasLosses(): boolean {
+    return this.#processor?.hasLosses?.() ?? false;
+  }
+
+  lastLosses(): readonly Loss[] {
+    return this.#processor?.lastLosses?.() ?? [];
   }
 
   get memory(): MemorySpans | undefined {

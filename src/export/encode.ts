@@ -234,13 +234,17 @@ function putInt32BigEndian(buffer: Uint8Array, at: number, value: number): void 
 }
 
 /**
- * Appends one `ScopeSpans.spans` entry. False, with the writer as it was, when the span needs more than
- * MAX_SPAN_BYTES or cannot be encoded at all. Never throws.
+ * Appends one `ScopeSpans.spans` entry. With the writer as it was when the span needs more than `maxBytes` or cannot be
+ * encoded at all. Never throws.
  */
-export function encodeSpan(writer: ProtoWriter, span: Span): 'encoded' | 'too_large' | 'invalid' {
+export function encodeSpan(
+  writer: ProtoWriter,
+  span: Span,
+  maxBytes: number = MAX_SPAN_BYTES,
+): 'encoded' | 'too_large' | 'invalid' {
   const start = writer.length;
   try {
-    writer.limit = start + MAX_SPAN_BYTES;
+    writer.limit = start + maxBytes;
     writeSpan(writer, span);
     if (writer.length <= writer.limit) return 'encoded';
     writer.length = start;
@@ -660,6 +664,12 @@ export class SpanBatch {
   readonly #writer = new ProtoWriter(expectedBytes);
   readonly #ends: number[] = [];
   readonly #scopes: InstrumentationScope[] = [];
+  readonly #maxSpanBytes: number;
+
+  /** `maxSpanBytes`: a span that needs more is not taken. */
+  constructor(maxSpanBytes: number = MAX_SPAN_BYTES) {
+    this.#maxSpanBytes = maxSpanBytes;
+  }
 
   get spanCount(): number {
     return this.#ends.length;
@@ -670,7 +680,7 @@ export class SpanBatch {
   }
 
   add(span: Span): 'encoded' | 'too_large' | 'invalid' {
-    const result = encodeSpan(this.#writer, span);
+    const result = encodeSpan(this.#writer, span, this.#maxSpanBytes);
     if (result === 'encoded') {
       this.#ends.push(this.#writer.length);
       this.#scopes.push(span.shared.scope);

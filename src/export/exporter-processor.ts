@@ -1,6 +1,7 @@
 import type { Attributes, HrTime, SpanContext, SpanKind, SpanStatus } from '@opentelemetry/api';
 import type { BatchConfig } from '../config';
 import { log } from '../log';
+import type { Loss } from '../losses';
 import type { Resource } from '../resource';
 import { captureProperty, defineAttribute, truncate } from '../trace/attributes';
 import { realign } from '../trace/clock';
@@ -186,6 +187,17 @@ export class ExporterProcessor implements SpanProcessor, Flushable {
 
   hasPendingAsync(): boolean {
     return !this.#missing && this.#closed === undefined && (this.#count > 0 || this.#inFlight > 0);
+  }
+
+  hasLosses(): boolean {
+    return this.#drops.hasLosses();
+  }
+
+  lastLosses(): readonly Loss[] {
+    // No event loop will turn again for an exporter that needs one.
+    this.#drops.count('exit_timeout', this.#take(this.#count).length + this.#inFlight, '');
+    this.#inFlight = 0;
+    return this.#drops.takeLosses(`by ${this.#name}`);
   }
 
   shutdown(timeoutMs: number): Promise<boolean> {

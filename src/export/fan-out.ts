@@ -1,13 +1,19 @@
 import { log } from '../log';
+import type { Loss } from '../losses';
 import type { Span, SpanProcessor } from '../trace/span';
 import type { DropReason, Flushable, MemorySpans, ProcessorStats } from './processor';
+
+const NOTHING: ProcessorStats = { queued: 0, inFlight: 0, exported: 0, dropped: {} };
 
 /** Several exporters at once; none of them notices what happens to the others. */
 export class FanOut implements SpanProcessor, Flushable {
   readonly #parts: readonly (SpanProcessor & Flushable)[];
+  readonly #names: readonly string[];
 
-  constructor(parts: readonly (SpanProcessor & Flushable)[]) {
+  /** `names`: what operators call each of them. */
+  constructor(parts: readonly (SpanProcessor & Flushable)[], names: readonly string[] = []) {
     this.#parts = parts;
+    this.#names = names;
   }
 
   onEnd(span: Span): void {
@@ -40,14 +46,25 @@ export class FanOut implements SpanProcessor, Flushable {
     return this.#parts.find((part) => part.memory !== undefined)?.memory;
   }
 
-  /** Sums: a span that two exporters accepted counts twice. */
+  hasLosses(): boolean {
+    return this.#parts.some((part) => attempt(() => part.hasLosses?.() ?? false, false));
+  }
+
+  lastLosses(): readonly Loss[] {
+    return this.#parts.flatMap((part) => attempt(() => part.lastLosses?.() ?? [], []));
+  }
+
+  /** Sums, in which a span that two exporters accepted counts twice, and each exporter's own. */
   stats(): ProcessorStats {
     const dropped: Partial<Record<DropReason, number>> = {};
     let queued = 0;
     let inFlight = 0;
     let exported = 0;
-    for (const part of this.#parts) {
-      const stats = part.stats();
+    const exporters: Record<string, ProcessorStats> = {};
+    for (const [index, part] of this.#parts.entries()) {
+      const stats = attempt(() => part.stats(), NOTHING);
+      const name = this.#names[index];
+      if (name !== undefined) exporters[name] = stats;
       queued += stats.queued;
       inFlight += stats.inFlight;
       exported += stats.exported;
@@ -55,7 +72,7 @@ export class FanOut implements SpanProcessor, Flushable {
         dropped[reason] = (dropped[reason] ?? 0) + spans;
       }
     }
-    return { queued, inFlight, exported, dropped };
+    return { queued, inFlight, exported, dropped, ...(this.#names.length > 0 && { exporters }) };
   }
 
   async #all(call: (part: Flushable) => Promise<boolean>): Promise<boolean> {

@@ -23,6 +23,7 @@ const NAMES = [
 ];
 
 const RESOURCE_EXHAUSTED = 8;
+const OUT_OF_RANGE = 11;
 
 /** Codes worth another try (opentelemetry-proto, docs/specification.md, "OTLP/gRPC Response", failures). */
 const RETRYABLE: ReadonlySet<number> = new Set([1, 4, 10, 11, 14, 15]);
@@ -65,12 +66,14 @@ export function grpcCall(
   let httpStatus = 0;
   let status: string | undefined;
   let details: string | undefined;
+  let message = '';
   let settled = false;
 
   const readStatus = (fields: Readonly<Record<string, unknown>>): void => {
     if (typeof fields['grpc-status'] !== 'string') return;
     status = fields['grpc-status'];
     details = typeof fields['grpc-status-details-bin'] === 'string' ? fields['grpc-status-details-bin'] : undefined;
+    message = typeof fields['grpc-message'] === 'string' ? fields['grpc-message'] : '';
   };
   const answer = (): void => {
     if (settled) return;
@@ -84,7 +87,7 @@ export function grpcCall(
     const code = Number(status);
     const retryAfter = details === undefined ? undefined : retryDelay(details);
     events.onAnswer({
-      httpStatus: toHttpStatus(code, retryAfter !== undefined),
+      httpStatus: toHttpStatus(code, retryAfter !== undefined, message),
       label: NAMES[code] ?? `code ${code}`,
       retryAfter,
       body: code === 0 ? messageOf(Buffer.concat(chunks, received)) : undefined,
@@ -140,11 +143,24 @@ export function grpcCall(
   return stream;
 }
 
-/** The status of HTTP that is treated the same: retried, or refused with the same hint. */
-export function toHttpStatus(code: number, hasRetryInfo: boolean): number {
+/**
+ * The status of HTTP that is treated the same: retried, cut into smaller requests, or refused with the same hint.
+ * @param message the server's `grpc-message`, still percent-encoded
+ */
+export function toHttpStatus(code: number, hasRetryInfo: boolean, message = ''): number {
+  if ((code === RESOURCE_EXHAUSTED || code === OUT_OF_RANGE) && !hasRetryInfo && isAboutSize(message)) return 413;
   // A server that is merely busy says when to come back; one that says nothing will not take it (OTLP/gRPC Throttling).
-  if (code === RESOURCE_EXHAUSTED) return hasRetryInfo ? 429 : 413;
+  if (code === RESOURCE_EXHAUSTED) return hasRetryInfo ? 429 : 400;
   return RETRYABLE.has(code) ? 503 : (HTTP_STATUSES[code] ?? 400);
+}
+
+/**
+ * Messages over the limit have no status of their own. What servers say of them: "received message larger than max (… vs. …)"
+ * (Go, Node.js), "Received message larger than max" and "Sent message larger than max" (C++), "gRPC message exceeds maximum
+ * size" (Java), "decoded message length too large" with OUT_OF_RANGE (Rust).
+ */
+function isAboutSize(message: string): boolean {
+  return /message.{0,60}(larger than max|exceeds maximum|too large)/i.test(message.replaceAll('%20', ' '));
 }
 
 /** The one message of the answer; `undefined` when it is compressed, which we never offered, or cut. */

@@ -71,7 +71,6 @@ function otlpHint(status: number, contentType: string): string {
 
 function commonHint(status: number, credentialsHint: string): string {
   if (status === 401 || status === 403) return credentialsHint;
-  if (status === 413) return ' (see OTEL_BSP_MAX_EXPORT_BATCH_SIZE)';
   if (status >= 300 && status < 400) return ' (redirects are not followed: set the final URL)';
   return '';
 }

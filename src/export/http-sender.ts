@@ -44,6 +44,7 @@ export class HttpSender implements Sender {
   readonly #format: HttpFormat;
   readonly #timeoutMs: number;
   readonly #gzip: boolean;
+  readonly #maxRequestBytes: number;
   readonly #endpoint: Endpoint | undefined;
   readonly #connectTimeoutMs: number;
   readonly #transport: Transport;
@@ -71,6 +72,7 @@ export class HttpSender implements Sender {
     this.#format = format;
     this.#timeoutMs = target.timeoutMs;
     this.#gzip = target.compression === 'gzip';
+    this.#maxRequestBytes = target.maxRequestBytes ?? Number.POSITIVE_INFINITY;
     this.#connectTimeoutMs = Math.min(Math.max(exitTimeoutMs, MIN_CONNECT_TIMEOUT_MS), CONNECT_TIMEOUT_MS);
     const HttpOrGrpc = format.protocol === 'grpc' ? GrpcTransport : HttpTransport;
     this.#transport = new HttpOrGrpc(this.#connectTimeoutMs);
@@ -120,9 +122,9 @@ export class HttpSender implements Sender {
     const leftMs = heldUp ? budgetMs - this.#connectTimeoutMs : budgetMs;
     if (leftMs < MIN_LAST_SEND_MS) return requests.map(() => 'lost');
     const bodies = requests.map((request) => this.#encode(request));
-    if (this.#createAuthorization === undefined) return sendSync(this.#endpoint, bodies, leftMs);
-    const endpoint = this.#endpoint;
-    return runInContext(ROOT_CONTEXT.suppress(), () => this.#sendSyncAuthorized(endpoint, bodies, leftMs));
+    const fitting = bodies.filter(({ length }) => length <= this.#maxRequestBytes);
+    const outcomes = fitting.length === 0 ? [] : this.#sendFittingSync(this.#endpoint, fitting, leftMs);
+    return bodies.map((body) => outcomes[fitting.indexOf(body)] ?? 'too_large');
   }
 
   close(): void {
@@ -133,6 +135,7 @@ export class HttpSender implements Sender {
 
   async #sendWithRetries(endpoint: Endpoint, request: Buffer, deadlineMs: number): Promise<SendOutcome> {
     const encoded = this.#encode(request);
+    if (encoded.length > this.#maxRequestBytes) return { kind: 'too_large' };
     const body = this.#gzip ? await gzip(encoded) : encoded;
     let freshSocketTried = false;
     let renewed = false;
@@ -215,6 +218,11 @@ export class HttpSender implements Sender {
     return { kind: 'unreachable', retryAfterMs: 0 };
   }
 
+  #sendFittingSync(endpoint: Endpoint, bodies: readonly Buffer[], budgetMs: number): readonly SyncOutcome[] {
+    if (this.#createAuthorization === undefined) return sendSync(endpoint, bodies, budgetMs);
+    return runInContext(ROOT_CONTEXT.suppress(), () => this.#sendSyncAuthorized(endpoint, bodies, budgetMs));
+  }
+
   #sendSyncAuthorized(endpoint: Endpoint, bodies: readonly Buffer[], budgetMs: number): readonly SyncOutcome[] {
     const deadlineMs = performance.now() + budgetMs;
     // Compressed here already: a signature covers what is sent.
@@ -265,6 +273,8 @@ export class HttpSender implements Sender {
       }
       return { kind: 'sent', rejectedSpans };
     }
+    // Not a loss yet: the batch comes back in smaller parts.
+    if (status === 413) return { kind: 'too_large' };
     const authorizationHint = isUnauthorized(status) ? this.#authorization?.hint : undefined;
     const hint = authorizationHint ?? this.#format.statusHint(status);
     this.#reportFailure(

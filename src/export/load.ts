@@ -12,6 +12,7 @@ import { LineSender } from './line-sender';
 import { MemoryProcessor } from './memory';
 
 import {
+  type BatchOptions,
   BatchSpanProcessor,
   type Flushable,
   type PendingListener,
@@ -34,12 +35,27 @@ export function createProcessor(config: Config, listener: PendingListener = SIGN
     if (name === 'console' && config.consoleFormat === 'tree') return new ConsoleProcessor(batch, { listener });
     if (name === 'memory') return new MemoryProcessor(batch);
     const sender = createSender(name, config);
-    if (sender !== undefined) return new BatchSpanProcessor(batch, sender, listener);
+    if (sender !== undefined) return new BatchSpanProcessor(batch, sender, listener, batchOptions(name, config));
     return new ExporterProcessor(name, () => loadExporter(name, config.exporterOptions[name]), batch);
   });
   const [only] = parts;
   if (only === undefined) return new NoProcessor();
-  return parts.length === 1 ? only : new FanOut(parts);
+  return parts.length === 1 ? only : new FanOut(parts, config.exporters);
+}
+
+/** Only what leaves the machine needs a spool. */
+function batchOptions(name: string, config: Config): BatchOptions {
+  const { spool } = config;
+  if (name !== 'otlp' && name !== 'zipkin') return {};
+  return {
+    maxSpanBytes: name === 'otlp' ? config.otlp.maxSpanBytes : undefined,
+    openSpool: spool && ((service, onLost) => loadSpool().openSpool(spool, name, service, onLost)),
+  };
+}
+
+/** A file of its own: few operators have one. */
+function loadSpool(): typeof import('./spool') {
+  return require('./spool.js');
 }
 
 /** What carries batches of ours; `undefined` for a name that is not ours. */

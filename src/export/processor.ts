@@ -1,11 +1,13 @@
 import type { BatchConfig } from '../config';
 import { log } from '../log';
+import { countsOf, type Loss, type LossCounts } from '../losses';
 import type { Resource } from '../resource';
 import { realign } from '../trace/clock';
 import { ROOT_CONTEXT, runInContext } from '../trace/context';
 import type { Span, SpanProcessor } from '../trace/span';
-import { encodeResource, type ResourceBytes, SpanBatch } from './encode';
+import { encodeResource, MAX_SPAN_BYTES, type ResourceBytes, SpanBatch } from './encode';
 import type { SpanSnapshot } from './exporter-processor';
+import { type Slice, SlicedRequest } from './split';
 
 /** What start and exit need of whatever spans end up in. Nothing here ever throws or rejects. */
 export interface Flushable {
@@ -23,6 +25,10 @@ export interface Flushable {
   /** Flushes, then drops every later span. Idempotent. */
   shutdown(timeoutMs: number): Promise<boolean>;
   stats(): ProcessorStats;
+  /** Whether spans were lost that `lastLosses` has not told yet. */
+  hasLosses?(): boolean;
+  /** When the process ends: the losses not told yet. What still waits and cannot be sent any more is one. */
+  lastLosses?(): readonly Loss[];
   /** What OTEL_TRACES_EXPORTER=memory keeps; only there with it. */
   readonly memory?: MemorySpans | undefined;
 }
@@ -41,13 +47,27 @@ export type ProcessorStats = {
   /** Spans that an exporter or collector accepted. */
   readonly exported: number;
   /** Spans lost, by reason; only reasons that occurred. */
-  readonly dropped: Readonly<Partial<Record<DropReason, number>>>;
+  readonly dropped: LossCounts;
+  /** HOOKLINE_SPOOL_PATH; only once it is used. */
+  readonly spool?: SpoolStats & {
+    /** Spans from the spool that the back end accepted, this process's and others'. They are not in `exported`. */
+    readonly replayed: number;
+  };
+  /** The same for each exporter, by the name in OTEL_TRACES_EXPORTER; only where there are several. */
+  readonly exporters?: Readonly<Record<string, ProcessorStats>>;
+};
+
+export type SpoolStats = {
+  /** Spans that this process has put there instead of losing them. */
+  readonly stored: number;
+  /** Bytes in the directory, whichever process put them there, as of the last look. */
+  readonly bytes: number;
 };
 
 export type DropReason =
   /** More than `maxQueueSize` spans or `MAX_QUEUE_BYTES` were waiting; the newest are dropped. */
   | 'queue_full'
-  /** One span over MAX_SPAN_BYTES. */
+  /** One span over HOOKLINE_OTLP_MAX_SPAN_BYTES, or more than the back end takes in one request. */
   | 'too_large'
   /** Could not be encoded. */
   | 'invalid'
@@ -59,6 +79,12 @@ export type DropReason =
   | 'exit_timeout'
   /** Ended after shutdown. */
   | 'shutdown'
+  /** Could not be delivered, and HOOKLINE_SPOOL_MAX_BYTES are in use. */
+  | 'spool_full'
+  /** In the spool for longer than HOOKLINE_SPOOL_MAX_AGE. */
+  | 'spool_expired'
+  /** In a part of the spool that cannot be read, such as the last line of a process that crashed; an estimate. */
+  | 'spool_corrupt'
   /** Of traces that HOOKLINE_TAIL_SAMPLING does not keep; not lost, but not wanted. */
   | 'tail_sampling'
   /** Of traces that tail sampling had no room to hold and that its ratio does not keep. */
@@ -75,10 +101,12 @@ export type SendOutcome =
   | { readonly kind: 'sent'; readonly rejectedSpans: number }
   /** Trying again would not help. */
   | { readonly kind: 'refused' }
+  /** Smaller requests may be taken. */
+  | { readonly kind: 'too_large' }
   /** Nobody answered, or "later": worth another try after `retryAfterMs`. */
   | { readonly kind: 'unreachable'; readonly retryAfterMs: number };
 
-export type SyncOutcome = 'sent' | 'refused' | 'lost';
+export type SyncOutcome = 'sent' | 'refused' | 'too_large' | 'lost';
 
 /** Carries encoded requests; otlp.ts is the one for HTTP. */
 export interface Sender {
@@ -95,6 +123,36 @@ export interface Sender {
   /** Sends without an event loop, blocking for at most `budgetMs`; one outcome per request. */
   sendSync(requests: readonly Buffer[], budgetMs: number): readonly SyncOutcome[];
   close(): void;
+}
+
+/** Keeps batches while the back end is away; src/export/spool.ts is the one on disk. Nothing here throws or rejects. */
+export interface SpanSpool {
+  /** Takes one request, synchronously. `failed`: not now; the request may be offered again. */
+  store(request: Buffer, spanCount: number): 'stored' | 'full' | 'failed';
+  /** Whether `next` may find something. */
+  isDue(): boolean;
+  /** The oldest request, the same one until it is `done`; `undefined` when there is none. */
+  next(): Promise<SpooledBatch | undefined>;
+  /** The oldest requests of up to so many bytes without waiting, to be `done` in this order; for the end of the process. */
+  nextSync(maxBytes: number): readonly SpooledBatch[];
+  stats(): SpoolStats;
+}
+
+export interface SpooledBatch {
+  readonly request: Buffer;
+  readonly spanCount: number;
+  /** Delivered, or given up: it is not to be seen again. */
+  done(): void;
+}
+
+/** `onLost` is told of spans that were in the spool and are lost. */
+export type SpoolOpener = (service: string, onLost: (reason: DropReason, spans: number) => void) => SpanSpool;
+
+export interface BatchOptions {
+  /** Spans that need more are dropped; default 2 MiB. */
+  readonly maxSpanBytes?: number | undefined;
+  /** Without one, what cannot be delivered is lost. */
+  readonly openSpool?: SpoolOpener | undefined;
 }
 
 /**
@@ -114,35 +172,82 @@ const KEEP_MS = 120_000;
 
 const MIN_LOG_INTERVAL_MS = 60_000;
 
+/**
+ * When so many spans of a batch were refused for their size one by one and none was taken, the size is not what is wrong:
+ * the rest of the batch is given up.
+ */
+const MAX_TOO_LARGE = 4;
+
+/** A line of the spool: what is encoded and written while the event loop waits, and what one replayed request holds. */
+const SPOOL_CHUNK_BYTES = 64 * 1024;
+
+/** Shares of the queue. Filled to so much, batches move to the spool, until it is emptied to so much. */
+const SPILL_FROM = 0.75;
+const SPILL_FROM_ABSENT = 0.5;
+const SPILL_TO = 0.25;
+
+/** What is replayed with the last send of a process, which may have been too short to replay anything else. */
+const MAX_LAST_REPLAY_BYTES = 512 * 1024;
+
+/** Between two requests from the spool: at most 640 KiB a second, and fresh spans go first. */
+const REPLAY_INTERVAL_MS = 100;
+
 /** At most one line per minute about lost spans, and one when spans get through again. */
 export class DropCounter {
   readonly counts: Partial<Record<DropReason, number>> = {};
+  /** Of `counts`, what was told when the process ended. */
+  #told: Partial<Record<DropReason, number>> = {};
+  #sinceLine: Partial<Record<DropReason, number>> = {};
+  #sinceRecovery: Partial<Record<DropReason, number>> = {};
   #dropping = false;
-  #lostSinceLine = 0;
   #lastLineMs = Number.NEGATIVE_INFINITY;
 
   count(reason: DropReason, spans: number, hint: string): void {
     if (spans <= 0) return;
-    this.counts[reason] = (this.counts[reason] ?? 0) + spans;
+    add(this.counts, reason, spans);
     // Expected ends of a process are no news; failed exports are reported by the exporter, with their cause.
     if (reason !== 'queue_full' && reason !== 'too_large' && reason !== 'invalid') return;
-    this.#lostSinceLine += spans;
-    const nowMs = performance.now();
-    if (nowMs - this.#lastLineMs < MIN_LOG_INTERVAL_MS) {
-      this.#dropping = true;
-      return;
-    }
-    log.warn(`dropping spans (${reason}): ${hint}`);
+    add(this.#sinceLine, reason, spans);
+    add(this.#sinceRecovery, reason, spans);
     this.#dropping = true;
+    const nowMs = performance.now();
+    if (nowMs - this.#lastLineMs < MIN_LOG_INTERVAL_MS) return;
+    log.warn(`dropping spans (${countsOf(this.#sinceLine)}): ${hint}`);
+    this.#sinceLine = {};
     this.#lastLineMs = nowMs;
   }
 
   recovered(): void {
     if (!this.#dropping) return;
     this.#dropping = false;
-    log.warn(`spans are delivered again; ${this.#lostSinceLine} were dropped`);
-    this.#lostSinceLine = 0;
+    let lost = 0;
+    for (const spans of Object.values(this.#sinceRecovery)) lost += spans;
+    log.warn(`spans are delivered again; ${lost} were dropped (${countsOf(this.#sinceRecovery)})`);
+    this.#sinceRecovery = {};
+    this.#sinceLine = {};
   }
+
+  /** What `takeLosses` has not given yet. */
+  hasLosses(): boolean {
+    for (const reason of Object.keys(this.counts) as DropReason[])
+      if (this.counts[reason] !== this.#told[reason]) return true;
+    return false;
+  }
+
+  /** @param to whose losses these are: `to http://…` */
+  takeLosses(to: string): readonly Loss[] {
+    const counts: Partial<Record<DropReason, number>> = {};
+    for (const [reason, spans] of Object.entries(this.counts) as [DropReason, number][]) {
+      const untold = spans - (this.#told[reason] ?? 0);
+      if (untold > 0) counts[reason] = untold;
+    }
+    this.#told = { ...this.counts };
+    return Object.keys(counts).length === 0 ? [] : [{ to, counts }];
+  }
+}
+
+function add(counts: Partial<Record<DropReason, number>>, reason: DropReason, spans: number): void {
+  counts[reason] = (counts[reason] ?? 0) + spans;
 }
 
 // As they are now: a test in the application may install fake timers later.
@@ -174,6 +279,24 @@ interface Payload {
   readonly request: Buffer;
   readonly spanCount: number;
   readonly firstTriedMs: number;
+  /** Shared by all that one batch was cut into because it was refused for its size. */
+  readonly family?: Family | undefined;
+}
+
+/** What became of the parts of a batch. */
+interface Family {
+  delivered: boolean;
+  /** Single spans that were refused for their size. */
+  tooLarge: number;
+}
+
+/** A batch of the spool on its way, perhaps in parts. */
+interface Replay {
+  readonly batch: SpooledBatch;
+  readonly parts: Slice[];
+  readonly family: Family;
+  /** The first part is with the sender. */
+  sending: boolean;
 }
 
 /**
@@ -181,20 +304,25 @@ interface Payload {
  *
  *     open (being filled) → sealed batches → in flight (one at a time) → answered
  *                                ↑                  │
- *                                └── kept ←─────────┘ nobody answered
+ *                                └── kept ←─────────┘ nobody answered, or cut into parts
  *
  * A batch that nobody answered for is kept, sent first at the next try, and counts as waiting, so the
  * oldest spans survive an absent collector and the newest are dropped while the queue is full. At most
  * `maxQueueSize + maxExportBatchSize` spans are held.
+ *
+ * With a spool, the oldest batches move there while the queue fills, and come back when the collector answers:
+ * whenever nothing else is to be sent, one at a time.
  */
 export class BatchSpanProcessor implements SpanProcessor, Flushable {
   readonly #batch: BatchConfig;
   readonly #sender: Sender;
   readonly #listener: PendingListener | undefined;
+  readonly #maxSpanBytes: number;
+  readonly #openSpool: SpoolOpener | undefined;
   readonly #drops = new DropCounter();
   #open: SpanBatch | undefined;
   #sealed: SpanBatch[] = [];
-  #kept: Payload | undefined;
+  #kept: Payload[] = [];
   #inFlight: Payload | undefined;
   /** Spans in `#open`, `#sealed` and `#kept`. */
   #queued = 0;
@@ -210,11 +338,24 @@ export class BatchSpanProcessor implements SpanProcessor, Flushable {
   #notBeforeMs = 0;
   #pendingReported = false;
   #closed: Promise<boolean> | undefined;
+  /** A batch is sealed at this size. */
+  #maxBatchBytes = MAX_BATCH_BYTES;
+  /** Larger requests are cut before they are sent: the back end refused one of twice the size. */
+  #maxRequestBytes = Number.POSITIVE_INFINITY;
+  #spool: SpanSpool | undefined;
+  #spillTimer: NodeJS.Timeout | undefined;
+  /** Everything is to go to the spool, not only what is too much. */
+  #spillAll = false;
+  #replay: Replay | undefined;
+  #replayTimer: NodeJS.Timeout | undefined;
+  #replayed = 0;
 
-  constructor(batch: BatchConfig, sender: Sender, listener?: PendingListener) {
+  constructor(batch: BatchConfig, sender: Sender, listener?: PendingListener, options: BatchOptions = {}) {
     this.#batch = batch;
     this.#sender = sender;
     this.#listener = listener;
+    this.#maxSpanBytes = Math.min(options.maxSpanBytes ?? MAX_SPAN_BYTES, MAX_SPAN_BYTES);
+    this.#openSpool = options.openSpool;
   }
 
   onEnd(span: Span): void {
@@ -227,7 +368,7 @@ export class BatchSpanProcessor implements SpanProcessor, Flushable {
       return;
     }
     this.#resource ??= span.shared.resource;
-    this.#open ??= new SpanBatch();
+    this.#open ??= new SpanBatch(this.#maxSpanBytes);
     const open = this.#open;
     const before = open.byteCount;
     const result = open.add(span);
@@ -235,15 +376,16 @@ export class BatchSpanProcessor implements SpanProcessor, Flushable {
       this.#drops.count(
         result,
         1,
-        result === 'too_large' ? 'a span takes more than 2 MiB' : 'a span cannot be encoded',
+        result === 'too_large' ? `a span takes more than ${this.#maxSpanBytes} bytes` : 'a span cannot be encoded',
       );
       return;
     }
     this.#bytes += open.byteCount - before;
     this.#queued++;
-    if (open.spanCount >= this.#batch.maxExportBatchSize || open.byteCount >= MAX_BATCH_BYTES) {
+    if (open.spanCount >= this.#batch.maxExportBatchSize || open.byteCount >= this.#maxBatchBytes) {
       this.#seal();
       this.#sendSoon();
+      if (this.#isFilling()) this.#spillSoon();
     }
     if (this.#timer === undefined) this.#arm(this.#batch.scheduleDelayMs);
   }
@@ -298,7 +440,17 @@ export class BatchSpanProcessor implements SpanProcessor, Flushable {
       inFlight: this.#inFlight?.spanCount ?? 0,
       exported: this.#exported,
       dropped: { ...this.#drops.counts },
+      ...(this.#spool !== undefined && { spool: { ...this.#spool.stats(), replayed: this.#replayed } }),
     };
+  }
+
+  hasLosses(): boolean {
+    return this.#drops.hasLosses();
+  }
+
+  lastLosses(): readonly Loss[] {
+    const { target } = this.#sender;
+    return this.#drops.takeLosses(target === undefined ? '' : `to ${target}`);
   }
 
   #lost(): number {
@@ -308,7 +460,7 @@ export class BatchSpanProcessor implements SpanProcessor, Flushable {
   }
 
   #hasWork(): boolean {
-    return this.#kept !== undefined || this.#sealed.length > 0;
+    return this.#kept.length > 0 || this.#sealed.length > 0;
   }
 
   #seal(): void {
@@ -344,13 +496,18 @@ export class BatchSpanProcessor implements SpanProcessor, Flushable {
 
   /** Sends everything sealed, one request at a time. False when the collector did not answer. */
   #pump(): Promise<boolean> {
-    this.#pumping ??= runInContext(ROOT_CONTEXT.suppress(), () => this.#run()).finally(() => {
+    this.#pumping ??= this.#alone(() => this.#run());
+    return this.#pumping;
+  }
+
+  /** The sender takes one request at a time, whether it is fresh or from the spool. */
+  #alone(work: () => Promise<boolean>): Promise<boolean> {
+    return runInContext(ROOT_CONTEXT.suppress(), work).finally(() => {
       this.#pumping = undefined;
       // Sealed between the last look and now.
       if (this.#hasWork()) this.#sendSoon();
       this.#reportDrained();
     });
-    return this.#pumping;
   }
 
   async #run(): Promise<boolean> {
@@ -359,6 +516,17 @@ export class BatchSpanProcessor implements SpanProcessor, Flushable {
     if (this.#resource?.asyncAttributesPending) await this.#resource.waitForAsyncAttributes();
     try {
       for (let payload = this.#next(); payload !== undefined; payload = this.#next()) {
+        if (this.#isHopeless(payload)) {
+          this.#drop(payload, 'too_large');
+          continue;
+        }
+        if (payload.spanCount > 1 && payload.request.length > this.#maxRequestBytes) {
+          const parts = slice(payload.request, (request) => request.pieces(this.#maxRequestBytes));
+          if (parts.length > 1) {
+            this.#keepParts(payload, parts);
+            continue;
+          }
+        }
         this.#inFlight = payload;
         const { exportTimeoutMs } = this.#batch;
         const outcome = await this.#sender.send(payload.request, exportTimeoutMs);
@@ -373,19 +541,15 @@ export class BatchSpanProcessor implements SpanProcessor, Flushable {
       log.once('error', 'export-internal', `internal error while exporting: ${String(error)}`);
       const payload = this.#inFlight;
       this.#inFlight = undefined;
-      if (payload !== undefined) {
-        this.#bytes -= payload.request.length;
-        this.#drops.count('export_failed', payload.spanCount, '');
-      }
+      if (payload !== undefined) this.#drop(payload, 'export_failed');
       return false;
     }
   }
 
   /** Takes the next request out of the queue. */
   #next(): Payload | undefined {
-    const kept = this.#kept;
+    const kept = this.#kept.shift();
     if (kept !== undefined) {
-      this.#kept = undefined;
       this.#queued -= kept.spanCount;
       return kept;
     }
@@ -403,35 +567,105 @@ export class BatchSpanProcessor implements SpanProcessor, Flushable {
     return { request, spanCount: batch.spanCount, firstTriedMs: performance.now() };
   }
 
+  /** Puts what `#next` gave back to the front of the queue. */
+  #keep(payloads: readonly Payload[]): void {
+    this.#kept.unshift(...payloads);
+    for (const { spanCount } of payloads) this.#queued += spanCount;
+  }
+
+  #keepParts({ request, firstTriedMs, family }: Payload, parts: readonly Slice[]): void {
+    this.#bytes -= request.length;
+    for (const part of parts) this.#bytes += part.request.length;
+    this.#keep(parts.map((part) => ({ ...part, firstTriedMs, family })));
+  }
+
+  #drop({ request, spanCount }: Payload, reason: DropReason, hint = ''): void {
+    this.#bytes -= request.length;
+    this.#drops.count(reason, spanCount, hint);
+  }
+
   /** Books the outcome of one request. False when there is no point in sending the next one now. */
   #settle(payload: Payload, outcome: SendOutcome): boolean {
-    const { spanCount } = payload;
     if (outcome.kind === 'unreachable') {
-      if (performance.now() - payload.firstTriedMs < KEEP_MS && this.#closed === undefined) {
-        this.#kept = payload;
-        this.#queued += spanCount;
-      } else {
-        this.#bytes -= payload.request.length;
-        this.#drops.count('export_failed', spanCount, '');
-      }
-      const delayMs = Math.max(this.#batch.scheduleDelayMs, outcome.retryAfterMs);
-      this.#notBeforeMs = performance.now() + delayMs;
-      if (this.#timer !== undefined) stopTimer(this.#timer);
-      this.#timer = undefined;
-      if (this.#queued > 0) this.#arm(delayMs);
+      this.#notAnswered(payload, outcome.retryAfterMs);
       return false;
     }
     this.#notBeforeMs = 0;
-    this.#bytes -= payload.request.length;
-    if (outcome.kind === 'refused') {
-      this.#drops.count('export_failed', spanCount, '');
+    if (outcome.kind === 'too_large') {
+      this.#refusedForSize(payload);
+    } else if (outcome.kind === 'refused') {
+      this.#drop(payload, 'export_failed');
     } else {
-      const rejected = Math.min(outcome.rejectedSpans, spanCount);
-      this.#exported += spanCount - rejected;
-      this.#drops.count('rejected', rejected, '');
+      this.#bytes -= payload.request.length;
+      if (payload.family !== undefined) payload.family.delivered = true;
+      this.#exported += this.#accepted(payload.spanCount, outcome.rejectedSpans);
       this.#drops.recovered();
+      this.#replaySoon();
     }
     return true;
+  }
+
+  #accepted(spanCount: number, rejectedSpans: number): number {
+    const rejected = Math.min(rejectedSpans, spanCount);
+    this.#drops.count('rejected', rejected, '');
+    return spanCount - rejected;
+  }
+
+  #notAnswered(payload: Payload, retryAfterMs: number): void {
+    const isOld = performance.now() - payload.firstTriedMs >= KEEP_MS;
+    // Where there is a spool, it decides: the batch goes there from the front of the queue.
+    if (this.#closed === undefined && (!isOld || this.#openSpool !== undefined)) {
+      this.#keep([payload]);
+    } else if (this.#openSpool !== undefined) {
+      this.#storeOrDrop(payload, 'export_failed');
+    } else {
+      this.#drop(payload, 'export_failed');
+    }
+    this.#backOff(retryAfterMs);
+    if (isOld) this.#spillAll = true;
+    if (isOld || this.#isFilling()) this.#spillSoon();
+  }
+
+  /** Nobody answered: the next try is not before the next batch is due. */
+  #backOff(retryAfterMs: number): void {
+    const delayMs = Math.max(this.#batch.scheduleDelayMs, retryAfterMs);
+    this.#notBeforeMs = performance.now() + delayMs;
+    if (this.#timer !== undefined) stopTimer(this.#timer);
+    this.#timer = undefined;
+    if (this.#queued > 0) this.#arm(delayMs);
+  }
+
+  /** Cuts the batch in two, or gives it up when that cannot help. */
+  #refusedForSize(payload: Payload): void {
+    const { request, spanCount } = payload;
+    const family = payload.family ?? { delivered: false, tooLarge: 0 };
+    const halves = spanCount > 1 ? slice(request, (sliced) => sliced.halves()) : [];
+    if (halves.length > 1) {
+      const where = this.#sender.target ?? 'the back end';
+      log.once('info', `size ${where}`, `${where} takes no batch of ${request.length} bytes; smaller ones are sent`);
+      this.#learn(request.length / 2);
+      this.#keepParts({ ...payload, family }, halves);
+      return;
+    }
+    family.tooLarge++;
+    if (isHopeless(family)) this.#unlearn();
+    this.#drop(payload, 'too_large', `a span takes more than the back end accepts (${request.length} bytes)`);
+  }
+
+  #isHopeless({ family }: Payload): boolean {
+    return family !== undefined && isHopeless(family);
+  }
+
+  /** A request of twice the size was refused; batches to come are sealed in time, and those there are cut. */
+  #learn(bytes: number): void {
+    this.#maxRequestBytes = Math.min(this.#maxRequestBytes, Math.ceil(bytes));
+    // The last span of a batch is what makes it larger than this.
+    this.#maxBatchBytes = Math.min(this.#maxBatchBytes, Math.ceil(bytes * 0.75));
+  }
+
+  #unlearn(): void {
+    this.#maxRequestBytes = Number.POSITIVE_INFINITY;
+    this.#maxBatchBytes = MAX_BATCH_BYTES;
   }
 
   #reportDrained(): void {
@@ -443,50 +677,268 @@ export class BatchSpanProcessor implements SpanProcessor, Flushable {
   }
 
   #flushSync(budgetMs: number): void {
-    const payloads: Payload[] = [];
+    const deadlineMs = performance.now() + budgetMs;
+    let waiting: Payload[] = [];
     const inFlight = this.#inFlight;
     if (inFlight !== undefined) {
       this.#inFlight = undefined;
-      this.#bytes -= inFlight.request.length;
       if (this.#sender.handedOver) {
+        this.#bytes -= inFlight.request.length;
         this.#exported += inFlight.spanCount;
       } else {
         this.#sender.abort();
-        payloads.push(inFlight);
+        waiting.push(inFlight);
       }
     }
+    this.#endReplay();
     this.#seal();
-    for (let payload = this.#next(); payload !== undefined; payload = this.#next()) {
-      this.#bytes -= payload.request.length;
-      payloads.push(payload);
+    for (let payload = this.#next(); payload !== undefined; payload = this.#next()) waiting.push(payload);
+    // A collector that is known to be away would only delay the end.
+    if (this.#openSpool !== undefined && performance.now() < this.#notBeforeMs) {
+      for (const payload of waiting) this.#storeOrDrop(payload, 'exit_timeout');
+      return;
     }
-    if (payloads.length === 0) return;
+    if (waiting.length === 0) return;
+    const replays = this.#useSpool()?.nextSync(MAX_LAST_REPLAY_BYTES) ?? [];
+    waiting = this.#sendSync(waiting, budgetMs, replays);
+    while (waiting.length > 0) waiting = this.#sendSync(waiting, Math.max(deadlineMs - performance.now(), 0));
+  }
+
+  /** Sends without an event loop, `replays` last. Returns the parts of what was refused for its size. */
+  #sendSync(payloads: readonly Payload[], budgetMs: number, replays: readonly SpooledBatch[] = []): Payload[] {
     const outcomes = this.#sender.sendSync(
-      payloads.map(({ request }) => request),
+      [...payloads, ...replays].map(({ request }) => request),
       budgetMs,
     );
-    let lost = 0;
-    for (const [i, { spanCount }] of payloads.entries()) {
+    for (const [i, { spanCount, done }] of replays.entries()) {
+      const outcome = outcomes[payloads.length + i];
+      // In order; the rest is for the next process.
+      if (outcome !== 'sent' && outcome !== 'refused') break;
+      done();
+      if (outcome === 'sent') this.#replayed += spanCount;
+      else this.#drops.count('export_failed', spanCount, '');
+    }
+    const parts: Payload[] = [];
+    for (const [i, payload] of payloads.entries()) {
       const outcome = outcomes[i];
-      if (outcome === 'sent') this.#exported += spanCount;
-      else {
-        lost += spanCount;
-        this.#drops.count(outcome === 'refused' ? 'export_failed' : 'exit_timeout', spanCount, '');
+      if (outcome === 'sent') {
+        this.#bytes -= payload.request.length;
+        this.#exported += payload.spanCount;
+      } else if (outcome === 'too_large') {
+        this.#refusedForSize(payload);
+        for (let part = this.#kept.shift(); part !== undefined; part = this.#kept.shift()) {
+          this.#queued -= part.spanCount;
+          if (this.#isHopeless(part)) this.#drop(part, 'too_large');
+          else parts.push(part);
+        }
+      } else if (outcome === 'refused') {
+        this.#drop(payload, 'export_failed');
+      } else {
+        this.#storeOrDrop(payload, 'exit_timeout');
       }
     }
-    if (lost > 0) {
-      const where = this.#sender.target === undefined ? '' : ` to ${this.#sender.target}`;
-      log.warn(`${lost} ${lost === 1 ? 'span was' : 'spans were'} not delivered${where} before the process ended`);
-    }
+    return parts;
   }
 
   #forget(reason: DropReason): void {
-    let payload = this.#next();
-    while (payload !== undefined) {
-      this.#bytes -= payload.request.length;
-      this.#drops.count(reason, payload.spanCount, '');
-      payload = this.#next();
-    }
+    this.#endReplay();
+    for (let payload = this.#next(); payload !== undefined; payload = this.#next()) this.#storeOrDrop(payload, reason);
     this.#reportDrained();
+  }
+
+  // The spool.
+
+  /** Whether batches are to move to the spool before the queue is full. */
+  #isFilling(): boolean {
+    if (this.#openSpool === undefined) return false;
+    const share = performance.now() < this.#notBeforeMs ? SPILL_FROM_ABSENT : SPILL_FROM;
+    return this.#queued >= this.#batch.maxQueueSize * share || this.#bytes >= MAX_QUEUE_BYTES * share;
+  }
+
+  /** Off the application's stack, one line at a time. */
+  #spillSoon(): void {
+    if (this.#spillTimer !== undefined || this.#openSpool === undefined) return;
+    this.#spillTimer = untracedTimer(() => {
+      this.#spillTimer = undefined;
+      this.#spill();
+    }, 0);
+  }
+
+  #spill(): void {
+    const { maxQueueSize } = this.#batch;
+    const isEmptied = this.#queued <= maxQueueSize * SPILL_TO && this.#bytes <= MAX_QUEUE_BYTES * SPILL_TO;
+    if (isEmptied && !this.#spillAll) return;
+    if (!this.#hasWork()) this.#seal();
+    const payload = this.#next();
+    if (payload === undefined) {
+      this.#spillAll = false;
+      return;
+    }
+    if (payload.spanCount > 1 && payload.request.length > SPOOL_CHUNK_BYTES) {
+      const parts = slice(payload.request, (request) => request.pieces(SPOOL_CHUNK_BYTES));
+      if (parts.length > 1) {
+        this.#keepParts(payload, parts);
+        this.#spillSoon();
+        return;
+      }
+    }
+    const result = this.#useSpool()?.store(payload.request, payload.spanCount);
+    if (result === 'stored') {
+      this.#bytes -= payload.request.length;
+    } else if (result === 'full') {
+      this.#drop(payload, 'spool_full');
+    } else {
+      // As without a spool: it waits in memory, and what is older than that allows is lost.
+      this.#spillAll = false;
+      if (performance.now() - payload.firstTriedMs < KEEP_MS) this.#keep([payload]);
+      else this.#drop(payload, 'export_failed');
+      return;
+    }
+    this.#replaySoon();
+    this.#reportDrained();
+    this.#spillSoon();
+  }
+
+  /** At the end, when there is no later. */
+  #storeOrDrop(payload: Payload, reason: DropReason): void {
+    const { request, spanCount } = payload;
+    const spool = this.#useSpool();
+    if (spool === undefined) {
+      this.#drop(payload, reason);
+      return;
+    }
+    this.#bytes -= request.length;
+    const parts =
+      request.length > SPOOL_CHUNK_BYTES ? slice(request, (sliced) => sliced.pieces(SPOOL_CHUNK_BYTES)) : [];
+    for (const part of parts.length > 1 ? parts : [{ request, spanCount }]) {
+      const result = spool.store(part.request, part.spanCount);
+      if (result !== 'stored') this.#drops.count(result === 'full' ? 'spool_full' : reason, part.spanCount, '');
+    }
+  }
+
+  /** `undefined` where there is none, and before the first span has ended: it is the service's own. */
+  #useSpool(): SpanSpool | undefined {
+    if (this.#openSpool === undefined || this.#resource === undefined) return this.#spool;
+    try {
+      this.#spool ??= this.#openSpool(String(this.#resource.attributes['service.name']), (reason, spans) =>
+        this.#drops.count(reason, spans, ''),
+      );
+    } catch (error) {
+      log.once('error', 'spool-internal', `internal error while opening the spool: ${String(error)}`);
+    }
+    return this.#spool;
+  }
+
+  /** Asks the spool when there may be something in it: when the collector has answered, or, while it is away, when it may be back. */
+  #replaySoon(delayMs: number = REPLAY_INTERVAL_MS): void {
+    if (this.#replayTimer !== undefined || this.#closed !== undefined) return;
+    if (this.#replay === undefined && this.#useSpool()?.isDue() !== true) return;
+    this.#replayTimer = untracedTimer(
+      () => {
+        this.#replayTimer = undefined;
+        // Fresh spans go first.
+        if (this.#pumping !== undefined || this.#hasWork()) this.#replaySoon();
+        else this.#pumping = this.#alone(() => this.#replayOne());
+      },
+      Math.max(delayMs, this.#notBeforeMs - performance.now()),
+    );
+  }
+
+  async #replayOne(): Promise<boolean> {
+    try {
+      if (this.#replay === undefined) {
+        const batch = await this.#spool?.next();
+        if (batch === undefined || this.#closed !== undefined) return true;
+        const family = { delivered: false, tooLarge: 0 };
+        this.#replay = {
+          batch,
+          parts: [{ request: batch.request, spanCount: batch.spanCount }],
+          family,
+          sending: false,
+        };
+      }
+      const replay = this.#replay;
+      for (let [part] = replay.parts; part !== undefined; [part] = replay.parts) {
+        replay.sending = true;
+        const outcome = await this.#sender.send(part.request, this.#batch.exportTimeoutMs);
+        replay.sending = false;
+        // The end of the process took it over.
+        if (this.#replay !== replay) return false;
+        replay.parts.shift();
+        if (outcome.kind === 'unreachable') {
+          replay.parts.unshift(part);
+          this.#backOff(outcome.retryAfterMs);
+          this.#replaySoon();
+          return false;
+        }
+        this.#notBeforeMs = 0;
+        this.#settleReplayed(replay, part, outcome);
+        // The rest of it can wait.
+        if (this.#hasWork() && replay.parts.length > 0) {
+          this.#replaySoon();
+          return true;
+        }
+      }
+      this.#replay = undefined;
+      replay.batch.done();
+      this.#replaySoon();
+      return true;
+    } catch (error) {
+      log.once('error', 'export-internal', `internal error while exporting: ${String(error)}`);
+      this.#replay?.batch.done();
+      this.#drops.count('export_failed', spansOf(this.#replay?.parts), '');
+      this.#replay = undefined;
+      return false;
+    }
+  }
+
+  #settleReplayed({ parts, family }: Replay, part: Slice, outcome: SendOutcome): void {
+    if (outcome.kind === 'sent') {
+      family.delivered = true;
+      this.#replayed += this.#accepted(part.spanCount, outcome.rejectedSpans);
+    } else if (outcome.kind === 'too_large') {
+      const halves = part.spanCount > 1 ? slice(part.request, (request) => request.halves()) : [];
+      if (halves.length > 1) {
+        parts.unshift(...halves);
+        return;
+      }
+      family.tooLarge++;
+      this.#drops.count('too_large', part.spanCount, 'a span in the spool takes more than the back end accepts');
+      if (!isHopeless(family)) return;
+      this.#drops.count('too_large', spansOf(parts), '');
+      parts.length = 0;
+    } else {
+      this.#drops.count('export_failed', part.spanCount, '');
+    }
+  }
+
+  /** What was on its way stays in the spool for the next process, unless it is as good as delivered. */
+  #endReplay(): void {
+    const replay = this.#replay;
+    if (replay === undefined) return;
+    this.#replay = undefined;
+    if (!replay.sending) return;
+    if (this.#sender.handedOver && replay.parts.length === 1) replay.batch.done();
+    else this.#sender.abort();
+  }
+}
+
+function isHopeless({ delivered, tooLarge }: Family): boolean {
+  return !delivered && tooLarge >= MAX_TOO_LARGE;
+}
+
+function spansOf(parts: readonly Slice[] = []): number {
+  let spans = 0;
+  for (const { spanCount } of parts) spans += spanCount;
+  return spans;
+}
+
+/** Empty for what cannot be cut. */
+function slice(request: Buffer, cut: (sliced: SlicedRequest) => Slice[]): readonly Slice[] {
+  try {
+    return cut(new SlicedRequest(request));
+  } catch (error) {
+    log.once('error', 'split-internal', `internal error while cutting a batch: ${String(error)}`);
+    return [];
   }
 }

@@ -16,6 +16,11 @@ export class ProtoReader {
     return Math.floor(tag / 8);
   }
 
+  /** Bytes read so far: between two calls of `next`, where a field begins. */
+  get position(): number {
+    return this.#at;
+  }
+
   /** An unsigned integer; above 2^53 it loses digits. */
   number(): number {
     this.#expect(0);

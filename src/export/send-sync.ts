@@ -26,6 +26,7 @@ export const PENDING = 0;
 export const SENT = 1;
 export const REFUSED = 2;
 export const LOST = 3;
+export const TOO_LARGE = 4;
 
 /** Starting a process takes this long at least; with less time left it is not tried. */
 const MIN_SPAWN_MS = 100;
@@ -127,5 +128,6 @@ function inChild(given: LastSendJob, requests: readonly Uint8Array[], file: stri
 
 function toOutcome(state: unknown): SyncOutcome {
   if (state === SENT) return 'sent';
+  if (state === TOO_LARGE) return 'too_large';
   return state === REFUSED ? 'refused' : 'lost';
 }

@@ -7,7 +7,15 @@ import { gzipSync } from 'node:zlib';
 import { connectHttp2, createHttpConnection, type HttpConnection } from '../export/connection';
 import { type Endpoint, forwardProxy, isRetryableStatus, readTlsFiles, requestOptions } from '../export/endpoint';
 import { grpcCall } from '../export/grpc-call';
-import { type LastSendJob, type LastSendWorkerData, LOST, PENDING, REFUSED, SENT } from '../export/send-sync';
+import {
+  type LastSendJob,
+  type LastSendWorkerData,
+  LOST,
+  PENDING,
+  REFUSED,
+  SENT,
+  TOO_LARGE,
+} from '../export/send-sync';
 import { isMisconfigured, MAX_RESPONSE_BYTES } from '../export/transport';
 import { openTunnel } from '../export/tunnel';
 
@@ -198,7 +206,8 @@ async function deliver(
       for (let delayMs = FIRST_RETRY_MS; ; delayMs = Math.min(delayMs * 2, MAX_RETRY_MS)) {
         const answer = await poster.post(body, deadlineMs - performance.now(), job.headers?.[index]);
         if ('status' in answer && !isRetryableStatus(answer.status)) {
-          report(index, answer.status >= 200 && answer.status < 300 ? SENT : REFUSED);
+          const refused = answer.status === 413 ? TOO_LARGE : REFUSED;
+          report(index, answer.status >= 200 && answer.status < 300 ? SENT : refused);
           break;
         }
         if ('error' in answer && isMisconfigured(answer.error)) return;

@@ -2,6 +2,7 @@ import type { TailSamplingConfig } from '../config';
 import { armSignals, disarmSignals } from '../exit';
 import type { DropReason, Flushable, PendingListener, ProcessorStats } from '../export/processor';
 import { log } from '../log';
+import type { Loss } from '../losses';
 import { nowMs } from '../trace/clock';
 import { ROOT_CONTEXT, runInContext } from '../trace/context';
 import type { Span, SpanProcessor } from '../trace/span';
@@ -79,6 +80,7 @@ export class TailSamplingProcessor implements SpanProcessor, Flushable {
   /** Traces by route since the last one that was kept for the route's sake. */
   readonly #routes = new Map<string, number>();
   readonly #dropped: { tail_sampling: number; tail_overflow: number } = { tail_sampling: 0, tail_overflow: 0 };
+  #toldOverflow = 0;
   #undecided = 0;
   #heldSpans = 0;
   #heldBytes = 0;
@@ -142,6 +144,18 @@ export class TailSamplingProcessor implements SpanProcessor, Flushable {
     this.#attempt(() => this.#decideAll());
     this.#closed = true;
     return this.#next.shutdown(timeoutMs);
+  }
+
+  hasLosses(): boolean {
+    return this.#dropped.tail_overflow > this.#toldOverflow || (this.#next.hasLosses?.() ?? false);
+  }
+
+  /** What is not kept by choice is no loss; what there was no room to hold is. */
+  lastLosses(): readonly Loss[] {
+    const losses = this.#next.lastLosses?.() ?? [];
+    const overflow = this.#dropped.tail_overflow - this.#toldOverflow;
+    this.#toldOverflow = this.#dropped.tail_overflow;
+    return overflow === 0 ? losses : [...losses, { to: '', counts: { tail_overflow: overflow } }];
   }
 
   /** `queued` includes the spans that are held. */

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
@@ -130,7 +130,7 @@ describe('OTLP/gRPC', () => {
       responseSerialize: bytes,
       responseDeserialize: bytes,
     };
-    collector = new grpc.Server();
+    collector = new grpc.Server({ 'grpc.max_receive_message_length': 30_000 });
     collector.addService(
       { Export: method },
       {
@@ -161,6 +161,33 @@ describe('OTLP/gRPC', () => {
     );
     expect({ stdout, stderr, code }).toEqual({ stdout: '', stderr: '', code: end.includes('exit') ? 3 : 0 });
     expect(received.map(({ name }) => name)).toEqual(['call', 'everything']);
+  });
+
+  it('takes a batch that is too large for it in parts, and what a spool kept', async () => {
+    received.length = 0;
+    const folder = writeFolder({});
+    const env = {
+      OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,
+      OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
+      HOOKLINE_SPOOL_PATH: `${folder}/spool`,
+      OTEL_BSP_SCHEDULE_DELAY: '10',
+    };
+    const many = (name: string, end: string): string => `
+const { trace } = require('@opentelemetry/api');
+const tracer = trace.getTracer('app');
+for (let i = 0; i < 60; i++) tracer.startSpan('${name}' + i, { attributes: { text: 'x'.repeat(1000) } }).end();
+${end}`;
+    const away = await run(
+      { ...env, OTEL_EXPORTER_OTLP_ENDPOINT: 'http://localhost:9' },
+      many('kept', 'process.exit(0);'),
+    );
+    expect(away.stderr).toBe('');
+    expect(readdirSync(`${folder}/spool`)).toHaveLength(1);
+    const back = await run(env, many('fresh', 'setTimeout(() => {}, 2_000);'));
+    expect(back.stderr).toBe('');
+    const expected = Array.from({ length: 60 }, (_, i) => [`fresh${i}`, `kept${i}`]).flat();
+    expect(received.map(({ name }) => name).sort()).toEqual(expected.sort());
+    expect(readdirSync(`${folder}/spool`)).toEqual([]);
   });
 
   it('makes no spans of its own calls, with http2 and grpc traced', async () => {

@@ -150,7 +150,7 @@ describe('a call', () => {
     [3, 'INVALID_ARGUMENT'],
     [16, 'UNAUTHENTICATED (see OTEL_EXPORTER_OTLP_HEADERS)'],
     [7, 'PERMISSION_DENIED (see OTEL_EXPORTER_OTLP_HEADERS)'],
-    [8, 'RESOURCE_EXHAUSTED (see OTEL_BSP_MAX_EXPORT_BATCH_SIZE)'],
+    [8, 'RESOURCE_EXHAUSTED'],
     [12, 'UNIMPLEMENTED (does it take OTLP over gRPC on this port? It is usually 4317)'],
     [13, 'INTERNAL'],
   ])('is given up after status %i', async (code, said) => {
@@ -261,7 +261,27 @@ describe('statuses', () => {
     expect([0, 1, 3, 4, 5, 7, 13, 14, 16, 99].map((code) => toHttpStatus(code, false))).toEqual([
       ...[200, 503, 400, 503, 404, 403, 400, 503, 401, 400],
     ]);
-    expect([toHttpStatus(8, true), toHttpStatus(8, false)]).toEqual([429, 413]);
+    expect([toHttpStatus(8, true), toHttpStatus(8, false)]).toEqual([429, 400]);
+  });
+
+  it.each([
+    [8, 'grpc: received message larger than max (5000000 vs. 4194304)'],
+    [8, 'Received message larger than max (5000000 vs 4194304)'],
+    [8, 'gRPC message exceeds maximum size 4194304: 5000000'],
+    [8, 'grpc:%20received%20message%20after%20decompression%20larger%20than%20max%204194304'],
+    [11, 'Error, decoded message length too large: found 5000000 bytes, the limit is: 4194304 bytes'],
+  ])('%i with "%s" is a request that is too large', (code, message) => {
+    expect(toHttpStatus(code, false, message)).toBe(413);
+  });
+
+  it.each([
+    [8, true, 'message larger than max', 429],
+    [8, false, 'quota of messages exceeded', 400],
+    [8, false, 'too many requests', 400],
+    [11, false, 'offset is out of range', 503],
+    [13, false, 'received message larger than max', 400],
+  ])('%i (retry info: %s) with "%s" is none', (code, hasRetryInfo, message, status) => {
+    expect(toHttpStatus(code, hasRetryInfo, message)).toBe(status);
   });
 
   it('come with the time to wait, if there is one', () => {

@@ -10,7 +10,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { OtlpConfig } from '../../src/config';
 import type { Authorization, Authorized, OutgoingRequest } from '../../src/export/auth/authorization';
 import { isLoopback, toEndpoint } from '../../src/export/endpoint';
-import { decodePartialSuccess, OTLP_PROTOBUF, parsePartialSuccess } from '../../src/export/http-format';
+import { decodePartialSuccess, OTLP_JSON, OTLP_PROTOBUF, parsePartialSuccess } from '../../src/export/http-format';
 import { HttpSender, parseRetryAfter } from '../../src/export/http-sender';
 import { forgetLoggedKeys, setLogSink } from '../../src/log';
 import { activeContext } from '../../src/trace/context';
@@ -169,18 +169,35 @@ describe('a request', () => {
 });
 
 describe('answers', () => {
-  it.each([400, 401, 403, 404, 413, 500, 501])(
-    '%i is not tried again, one line with URL and status',
-    async (status) => {
-      const sender = await serve((response) => response.writeHead(status).end());
-      expect(await sender.send(BODY, MS)).toEqual({ kind: 'refused' });
-      expect(await sender.send(BODY, MS)).toEqual({ kind: 'refused' });
-      expect(received).toHaveLength(2);
-      expect(lines).toHaveLength(1);
-      expect(lines[0]).toContain(`answered ${status}`);
-      if (status === 404) expect(lines[0]).toContain('/v1/traces');
-    },
-  );
+  it.each([400, 401, 403, 404, 500, 501])('%i is not tried again, one line with URL and status', async (status) => {
+    const sender = await serve((response) => response.writeHead(status).end());
+    expect(await sender.send(BODY, MS)).toEqual({ kind: 'refused' });
+    expect(await sender.send(BODY, MS)).toEqual({ kind: 'refused' });
+    expect(received).toHaveLength(2);
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toContain(`answered ${status}`);
+    if (status === 404) expect(lines[0]).toContain('/v1/traces');
+  });
+
+  it('413 is not tried again and no loss: the batch comes back in parts', async () => {
+    const sender = await serve((response) => response.writeHead(413).end());
+    expect(await sender.send(BODY, MS)).toEqual({ kind: 'too_large' });
+    expect(received).toHaveLength(1);
+    expect(lines).toEqual([]);
+  });
+
+  it('a request over the limit is not sent at all, by what it is when it is sent', async () => {
+    const port = await listen(createServer(recorder((response) => response.writeHead(200).end())));
+    const spans = [{ traceId: Buffer.alloc(16, 1), spanId: Buffer.alloc(8, 1), name: 'a span' }];
+    const request = encode('ExportTraceServiceRequest', { resourceSpans: [{ scopeSpans: [{ spans }] }] });
+    const config = otlpConfig(`http://127.0.0.1:${port}/v1/traces`, { maxRequestBytes: request.length });
+    expect(await open(config).send(request, MS)).toEqual(SENT);
+    const json = new HttpSender(config, OTLP_JSON);
+    expect(await json.send(request, MS)).toEqual({ kind: 'too_large' });
+    expect(json.sendSync([request], MS)).toEqual(['too_large']);
+    expect(received).toHaveLength(1);
+    json.close();
+  });
 
   it.each([429, 502, 503, 504])('%i is tried again', async (status) => {
     const sender = await serve((response, _, count) => response.writeHead(count === 1 ? status : 200).end());

@@ -58,6 +58,7 @@ const LAZY = [
   'ritm',
   'samplers',
   'semver',
+  'spool',
   'tail-sampling',
   'tracing',
   'user',

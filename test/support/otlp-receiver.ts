@@ -44,6 +44,8 @@ export interface Reply {
 export interface ReceiverOptions {
   /** `true`: TLS with a self-signed certificate; `'mutual'`: the client must present that same certificate. */
   https?: boolean | 'mutual';
+  /** Default: a free one. For a receiver that comes back where another one was. */
+  port?: number;
 }
 
 export interface OtlpReceiver {
@@ -74,7 +76,10 @@ export interface OtlpReceiver {
 }
 
 /** Starts an OTLP/HTTP (protobuf) trace receiver on a free port of 127.0.0.1. */
-export async function startReceiver({ https = false }: ReceiverOptions = {}): Promise<OtlpReceiver> {
+export async function startReceiver({
+  https = false,
+  port: wantedPort = 0,
+}: ReceiverOptions = {}): Promise<OtlpReceiver> {
   const spans: ReceivedSpan[] = [];
   const requests: ReceivedRequest[] = [];
   const errors: Error[] = [];
@@ -146,7 +151,7 @@ export async function startReceiver({ https = false }: ReceiverOptions = {}): Pr
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(0, '127.0.0.1', resolve);
+    server.listen(wantedPort, '127.0.0.1', resolve);
   });
   const { port } = server.address() as AddressInfo;
 
