@@ -944,7 +944,7 @@ function readEndpoint(
   if (value === undefined) return undefined;
   const url = parseEndpoint(value, scheme);
   if (url === undefined) {
-    const zone = /\[[^\]]*%/.test(value) ? ' without an IPv6 zone' : '';
+    const zone = /\[[^[\]]*%/.test(value) ? ' without an IPv6 zone' : '';
     const accepted = `an http:// or https:// URL or host:port${zone}, or unix:///path`;
     reader.problem(`${name}=${shown(withoutSecrets(value))} is not ${accepted}; using ${fallback}`);
     return undefined;

@@ -318,22 +318,23 @@ export function containerId(cgroup: string, readMountInfo: () => string): string
   return undefined;
 }
 
-/** How runtimes name containers, at the end of what a line says, the usual one first. */
-const CONTAINER_IDS = [
-  // Docker, containerd, CRI-O, podman, ECS on EC2. The last one: a container in a container.
-  /.*([0-9a-f]{64})/,
-  // Fargate from 1.4: the task's id and a number.
-  /\/ecs\/.*?([0-9a-f]{32}-\d+)$/,
-  // Some runtimes of Kubernetes, and Cloud Foundry.
-  /(?:[/-]pod[^/]*|\/garden)\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3,4}[0-9a-f]{0,8})$/,
-];
+/** Docker, containerd, CRI-O, podman, ECS on EC2. The last one in a line: a container in a container. */
+const HEX_ID = /^.*([0-9a-f]{64})/;
+/** Fargate from 1.4, below `/ecs/`: the task's id and a number. */
+const FARGATE_ID = /^[0-9a-f]{32}-\d+$/;
+/** Some runtimes of Kubernetes, and Cloud Foundry. */
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3,4}[0-9a-f]{0,8}$/;
 
+/** The container that what a line says ends with. */
 function lastId(line: string): string | undefined {
-  for (const pattern of CONTAINER_IDS) {
-    const id = pattern.exec(line)?.[1];
-    if (id !== undefined) return id;
-  }
-  return undefined;
+  const id = HEX_ID.exec(line)?.[1];
+  if (id !== undefined) return id;
+  const parts = line.split('/');
+  const last = parts.at(-1) ?? '';
+  if (parts.includes('ecs') && FARGATE_ID.test(last)) return last;
+  const parent = parts.at(-2) ?? '';
+  const isPod = parent.startsWith('pod') || parent.includes('-pod') || parent === 'garden';
+  return isPod && UUID.test(last) ? last : undefined;
 }
 
 /** Version 4 of RFC 9562. The ids' generator, because the crypto module would be loaded for this alone. */

@@ -30,6 +30,8 @@ interface Row {
     | 'read when it is used';
   /** Variables without which it says nothing. */
   readonly needs?: Env | undefined;
+  /** The line about those variables where it is missing. */
+  readonly missed?: string;
 }
 
 /** A number, a word or a URL: in upper case it is the same, and a wrong one is cited. */
@@ -87,6 +89,12 @@ const hosts = (variable: string, path: string): Row => ({
   ],
 });
 
+/** src/export/proxy.ts has the lines about it. */
+const proxy = (variable: string, needs: Env): Row => ({
+  ...text(variable, 'otlp.proxy.url', undefined, needs),
+  wrong: 'read when it is used',
+});
+
 const otlp = (suffix: string, make: (variable: string) => Row): Row[] =>
   ['OTEL_EXPORTER_OTLP_', 'OTEL_EXPORTER_OTLP_TRACES_'].map((prefix) => make(prefix + suffix));
 
@@ -94,6 +102,7 @@ const sampler = (name: string): Env => ({ OTEL_TRACES_SAMPLER: name });
 
 const ARG = 'OTEL_TRACES_SAMPLER_ARG';
 const TAIL: Env = { HOOKLINE_TAIL_SAMPLING: 'true' };
+const SPOOL: Env = { HOOKLINE_SPOOL_PATH: '/spool' };
 const GRPC: Env = { OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc', OTEL_EXPORTER_OTLP_ENDPOINT: 'collector:4317' };
 const LEVELS = ['none', 'error', 'warn', 'info', 'debug', 'verbose', 'all'];
 const LAZY_SAMPLERS = ['consistent_probability', 'rate_limiting', 'adaptive', 'rules', 'jaeger_remote', 'xray'];
@@ -106,7 +115,10 @@ const DETECTORS = ['container', 'host', 'kubernetes', 'os', 'process', 'servicei
 const PROPAGATORS = 'tracecontext, baggage, b3, b3multi, jaeger, xray, ottrace, datadog, gcp';
 const METHODS = ['CONNECT', 'DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT', 'QUERY', 'TRACE'];
 const SIGNATURES = ['AWSAccessKeyId', 'Signature', 'sig', 'X-Amz-Credential', 'X-Amz-Security-Token'];
-const URL_FAULT = 'is not an http:// or https:// URL or host:port; using';
+const URL_FAULT = 'is not an http:// or https:// URL or host:port, or unix:///path; using';
+
+const HALF_A_PAIR = (missing: string): string =>
+  `is of no use without OTEL_EXPORTER_OTLP_CLIENT_${missing}; showing no client certificate`;
 
 const ROWS: readonly Row[] = [
   boolean('OTEL_SDK_DISABLED', 'disabled', false),
@@ -214,6 +226,17 @@ const ROWS: readonly Row[] = [
   text('HOOKLINE_OTLP_AUTH_REGION', 'otlp.authorization.region', undefined, { HOOKLINE_OTLP_AUTH: 'aws' }),
   text('HOOKLINE_OTLP_AUTH_SERVICE', 'otlp.authorization.service', undefined, { HOOKLINE_OTLP_AUTH: 'aws' }),
   text('HOOKLINE_OTLP_HEADERS_FILE', 'otlp.authorization.headersFile'),
+  {
+    ...integer('HOOKLINE_OTLP_MAX_REQUEST_BYTES', 'otlp.maxRequestBytes', 4_194_304, 1),
+    ...{ valid: ['2048', 2048], upper: 2048, wrong: ['7', '="7" is not an integer of 1024 or more; using 4194304'] },
+  },
+  integer('HOOKLINE_OTLP_MAX_SPAN_BYTES', 'otlp.maxSpanBytes', 2_097_152, 1),
+  text('HOOKLINE_SPOOL_PATH', 'spool.directory'),
+  integer('HOOKLINE_SPOOL_MAX_BYTES', 'spool.maxBytes', 104_857_600, 1, SPOOL),
+  integer('HOOKLINE_SPOOL_MAX_AGE', 'spool.maxAgeMs', 86_400_000, 1, SPOOL),
+  ...['HTTP_PROXY', 'ALL_PROXY'].map((variable) => proxy(variable, { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://a.test' })),
+  proxy('HTTPS_PROXY', { OTEL_EXPORTER_OTLP_ENDPOINT: 'https://a.test' }),
+  { ...text('NO_PROXY', 'otlp.proxy.noProxy', undefined, { ALL_PROXY: 'http://proxy.test' }), unset: '' },
   word('HOOKLINE_ID_GENERATOR', 'idGenerator', 'random', 'random', 'xray'),
   ...otlp('TIMEOUT', (variable) => integer(variable, 'otlp.timeoutMs', 10_000, 1)),
   ...otlp('COMPRESSION', (variable) => ({
@@ -221,8 +244,14 @@ const ROWS: readonly Row[] = [
     ...{ valid: ['gzip', 'gzip'], upper: 'gzip' },
   })),
   ...otlp('CERTIFICATE', (variable) => text(variable, 'otlp.certificateFile')),
-  ...otlp('CLIENT_CERTIFICATE', (variable) => text(variable, 'otlp.clientCertificateFile')),
-  ...otlp('CLIENT_KEY', (variable) => text(variable, 'otlp.clientKeyFile')),
+  ...otlp('CLIENT_CERTIFICATE', (variable) => ({
+    ...text(variable, 'otlp.clientCertificateFile', undefined, { OTEL_EXPORTER_OTLP_CLIENT_KEY: '/key' }),
+    missed: `OTEL_EXPORTER_OTLP_CLIENT_KEY ${HALF_A_PAIR('CERTIFICATE')}`,
+  })),
+  ...otlp('CLIENT_KEY', (variable) => ({
+    ...text(variable, 'otlp.clientKeyFile', undefined, { OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: '/certificate' }),
+    missed: `OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE ${HALF_A_PAIR('KEY')}`,
+  })),
   {
     ...row(
       'OTEL_EXPORTER_ZIPKIN_ENDPOINT',
@@ -306,10 +335,10 @@ function at(config: unknown, path: string): unknown {
 
 describe.each(ROWS.map((each) => [each.variable, each.needs?.['OTEL_TRACES_SAMPLER'] ?? '', each] as const))(
   '%s %s',
-  (variable, _, { path, unset, valid, upper, wrong, needs = {} }) => {
-    const holds = (value: string): unknown => {
+  (variable, _, { path, unset, valid, upper, wrong, needs = {}, missed }) => {
+    const holds = (value: string, ...lines: string[]): unknown => {
       const { config, problems } = load({ ...needs, [variable]: value });
-      expect(problems).toEqual([]);
+      expect(problems).toEqual(lines);
       return at(config, path);
     };
 
@@ -317,7 +346,8 @@ describe.each(ROWS.map((each) => [each.variable, each.needs?.['OTEL_TRACES_SAMPL
     it('has a default, and is not set when it is blank', () => {
       expect(at(load(needs).config, path)).toEqual(unset);
       const isList = valid[0].includes(',');
-      for (const blank of ['', ' ', '\t ', ...(isList ? [',', ' , ,'] : [])]) expect(holds(blank)).toEqual(unset);
+      for (const blank of ['', ' ', '\t ', ...(isList ? [',', ' , ,'] : [])])
+        expect(holds(blank, ...(missed ? [missed] : []))).toEqual(unset);
     });
     it('may have spaces around it', () => expect(holds(`  ${valid[0]}\t`)).toEqual(valid[1]));
     it('in upper case', () => expect(holds(valid[0].toUpperCase())).toEqual(upper));

@@ -365,8 +365,9 @@ function isLost(code: string): boolean {
 function errorHint(code: string): string {
   if (code.startsWith('HPE_')) return '; that is not HTTP/1.1: the gRPC port is usually 4317, the HTTP port 4318';
   if (code === 'PROXY_REFUSED') return '';
-  // Alerts of a collector that asks for a certificate and got none, or not one that it trusts.
-  if (/^ERR_SSL.*_ALERT_(.*CERTIFICATE|HANDSHAKE_FAILURE|UNKNOWN_CA|ACCESS_DENIED)/.test(code)) {
+  const [, alert = ''] = code.startsWith('ERR_SSL') ? code.split('_ALERT_') : [];
+  // Of a collector that asks for a certificate and got none, or not one that it trusts.
+  if (alert.includes('CERTIFICATE') || /^(HANDSHAKE_FAILURE|UNKNOWN_CA|ACCESS_DENIED)/.test(alert)) {
     return '; see OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY';
   }
   if (code.startsWith('ERR_OSSL'))

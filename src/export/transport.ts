@@ -38,8 +38,19 @@ export function describe(error: unknown): string {
   // All addresses failed (RFC 8305): the message of the whole is empty, the first one's says it.
   const [first] = (error as { errors?: unknown[] }).errors ?? [];
   const message = first instanceof Error && error.message === '' ? first.message : error.message;
-  // Of OpenSSL's `error:<number>:<library>:<function>:<reason>:<file>:…` the reason says it all.
-  return message.replace(/(?:[0-9A-F]{8,}:)?error:[0-9A-F]{8}:[^:]*:[^:]*:([^:]+).*$/s, '$1');
+  return withOpenSslReason(message);
+}
+
+/** Of OpenSSL's `<thread>:error:<number>:<library>:<function>:<reason>:<file>:…` the reason says it all. */
+function withOpenSslReason(message: string): string {
+  const start = message.indexOf('error:');
+  if (start < 0) return message;
+  const [, number = '', , , reason] = message.slice(start).split(':');
+  if (!/^[0-9A-F]{8}$/.test(number) || !reason) return message;
+  const words = message.slice(0, start).split(' ');
+  const [thread] = words.slice(-1);
+  if (thread?.endsWith(':')) words.splice(-1, 1, '');
+  return words.join(' ') + reason;
 }
 
 /** TLS did not come about. */

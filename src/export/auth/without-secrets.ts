@@ -14,10 +14,11 @@ const TOKEN = /[A-Za-z0-9+/_=-]{40,}/g;
 /** What a vendor's package says went wrong, on one line: such messages may cite what they were given. */
 export function withoutSecrets(error: unknown, env: Readonly<Record<string, string | undefined>>): string {
   const [message = ''] = describeError(error).split('\nRequire stack:');
-  let text = message.trim().replace(/\s*\n\s*/g, ' | ');
+  let text = message;
   for (const [name, value] of Object.entries(env)) {
     if (value === undefined || value.length < MIN_SECRET_LENGTH || !SECRET_NAME.test(name)) continue;
     text = text.replaceAll(value, 'REDACTED');
   }
-  return oneLine(text.replace(TOKEN, 'REDACTED'), MAX_LENGTH);
+  const lines = text.split('\n').map((line) => line.trim());
+  return oneLine(lines.filter(Boolean).join(' | ').replace(TOKEN, 'REDACTED'), MAX_LENGTH);
 }
