@@ -213,10 +213,10 @@ for (const row of ROWS) if (!canRun(row)) console.log(`${row.heading} not run: t
 /** Ends naturally after about 10 MB of spans, five times what one batch holds. */
 const LARGE_APP = `
 const tracer = require(require.resolve('@opentelemetry/api', { paths: [process.cwd()] })).trace.getTracer('large');
-const attributes = Object.fromEntries(Array.from({ length: 10 }, (_, i) => ['text' + i, 'ü'.repeat(10000)]));
-for (let i = 0; i < 50; i++) tracer.startSpan('span ' + i, { attributes }).end();
+const attributes = Object.fromEntries(Array.from({ length: 10 }, (_, i) => ['text' + i, 'ü'.repeat(5000)]));
+for (let i = 0; i < 100; i++) tracer.startSpan('span ' + i, { attributes }).end();
 `;
-const LARGE_SPANS = 50;
+const LARGE_SPANS = 100;
 
 const tls = createCertificate();
 
@@ -326,12 +326,14 @@ describe.each(ROWS.filter(canRun))('the block for $heading', (row) => {
     const { backEnd, code, stdout, stderr } = await run(row, { values: row.wrong });
     expect({ code, stdout }).toEqual(await runBare());
     expect(backEnd.items).toEqual([]);
-    // Of the first batch, and of what was left when the process ended.
+    // Of the first batch, and of all when the process ended.
     expect(stderr.split('\n')).toEqual([
       expect.stringMatching(
         /^hookline: traces are dropped: https:\S+ answered 40[13] \(see OTEL_EXPORTER_OTLP_HEADERS\)$/,
       ),
-      expect.stringMatching(/^hookline: \d+ spans were not delivered to https:\S+ before the process ended$/),
+      expect.stringMatching(
+        /^hookline: \d+ spans were not delivered to https:\S+ before the process ended \(export_failed \d+\)$/,
+      ),
       '',
     ]);
     for (const [name, value] of Object.entries(row.wrong!)) {
@@ -345,8 +347,9 @@ it.each(['OpenTelemetry Collector', 'The same over gRPC', 'Zipkin'])('%s that ta
   const { backEnd, code, stdout, stderr } = await run(row, { maxBytes: 1000 });
   expect({ code, stdout }).toEqual(await runBare());
   expect(backEnd.requests.map(({ status }) => status)).toContain(413);
-  expect(stderr).toContain('hookline: traces are dropped:');
-  expect(stderr).toMatch(row.grpc ? /RESOURCE_EXHAUSTED/ : /413 \(see OTEL_BSP_MAX_EXPORT_BATCH_SIZE\)/);
+  // Down to single spans, which are counted.
+  expect(stderr).toMatch(/^hookline: dropping spans \(too_large 1\): a span takes more than the back end accepts/);
+  expect(stderr).toMatch(/\d+ spans were not delivered to \S+ before the process ended \(too_large \d+\)\n$/);
 });
 
 /** As far as a tree shows them; a span of no kind is INTERNAL. */

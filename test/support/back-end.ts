@@ -115,7 +115,14 @@ export async function startBackEnd<Item>(rules: BackEndRules<Item>): Promise<Bac
     const status = judge(String(headers[':method']), String(headers[':path']), headers, body);
     stream.on('error', () => {});
     stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
-    stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': String(GRPC_STATUS[status] ?? 2) }));
+    stream.on('wantTrailers', () => {
+      // As servers written in Go have it, the Collector's among them.
+      const size = `grpc: received message larger than max (${body.length} vs. ${rules.maxBytes})`;
+      stream.sendTrailers({
+        'grpc-status': String(GRPC_STATUS[status] ?? 2),
+        ...(status === 413 && { 'grpc-message': size }),
+      });
+    });
     const answer = Buffer.from(rules.answer ?? '');
     const head = Buffer.alloc(5);
     head.writeUInt32BE(answer.length, 1);
