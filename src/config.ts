@@ -339,6 +339,8 @@ const AUTH_METHODS: readonly string[] = ['aws', 'google', 'azure'];
 
 const ID_GENERATORS: readonly IdGeneratorName[] = ['random', 'xray'];
 
+const COMPRESSIONS = ['gzip', 'none'] as const;
+
 const CONSOLE_FORMATS: readonly ConsoleFormat[] = ['tree', 'json'];
 
 const LAZY_SAMPLERS: readonly LazySamplerName[] = [
@@ -780,19 +782,27 @@ function otlpVariable(reader: Reader, suffix: string): string {
   return reader.text(own) === undefined ? `OTEL_EXPORTER_OTLP_${suffix}` : own;
 }
 
+/** The signal's own variable before the general one, and where it is wrong, as if it were not set. */
+function otlpValue<Value>(suffix: string, read: (name: string, fallback: Value) => Value, fallback: Value): Value {
+  return read(`OTEL_EXPORTER_OTLP_TRACES_${suffix}`, read(`OTEL_EXPORTER_OTLP_${suffix}`, fallback));
+}
+
 function readOtlp(reader: Reader): OtlpConfig {
   // The two header variables add up, the signal's winning name by name: OpenTelemetry's JavaScript SDK does so.
   const headers = readHeaders(reader, 'OTEL_EXPORTER_OTLP_HEADERS', Object.create(null));
   readHeaders(reader, 'OTEL_EXPORTER_OTLP_TRACES_HEADERS', headers);
   const authorization = readAuthorization(reader);
-  let protocol = reader.oneOf(otlpVariable(reader, 'PROTOCOL'), OTLP_PROTOCOLS, 'http/protobuf');
+  const oneOf =
+    <Name extends string>(accepted: readonly Name[]) =>
+    (name: string, fallback: Name): Name =>
+      reader.oneOf(name, accepted, fallback);
+  let protocol = otlpValue('PROTOCOL', oneOf(OTLP_PROTOCOLS), 'http/protobuf');
   if (protocol === 'grpc' && authorization?.method === 'aws') {
     const name = otlpVariable(reader, 'PROTOCOL');
     reader.problem(`${name}=grpc cannot be signed for HOOKLINE_OTLP_AUTH=aws; using http/protobuf`);
     protocol = 'http/protobuf';
   }
-  const socket = readSocket(reader, otlpVariable(reader, 'ENDPOINT'), protocol === 'grpc' ? undefined : DEFAULT_URL);
-  const url = socket?.url ?? (protocol === 'grpc' ? readGrpcUrl(reader, headers) : readUrl(reader, headers));
+  const { url, socketPath } = readOtlpEndpoint(reader, protocol, headers);
   const clientCertificateFile = reader.text(otlpVariable(reader, 'CLIENT_CERTIFICATE'));
   const clientKeyFile = reader.text(otlpVariable(reader, 'CLIENT_KEY'));
   if ((clientCertificateFile === undefined) !== (clientKeyFile === undefined)) {
@@ -803,10 +813,10 @@ function readOtlp(reader: Reader): OtlpConfig {
   return {
     protocol,
     url,
-    socketPath: socket?.socketPath,
-    proxy: socket === undefined ? readProxy(reader, url) : undefined,
+    socketPath,
+    proxy: socketPath === undefined ? readProxy(reader, url) : undefined,
     headers,
-    timeoutMs: reader.integer(otlpVariable(reader, 'TIMEOUT'), 10_000, 1, MAX_TIMER_MS),
+    timeoutMs: otlpValue('TIMEOUT', (name, fallback) => reader.integer(name, fallback, 1, MAX_TIMER_MS), 10_000),
     maxRequestBytes: reader.integer(
       'HOOKLINE_OTLP_MAX_REQUEST_BYTES',
       DEFAULT_REQUEST_BYTES,
@@ -814,7 +824,7 @@ function readOtlp(reader: Reader): OtlpConfig {
       MAX_REQUEST_BYTES,
     ),
     maxSpanBytes: reader.integer('HOOKLINE_OTLP_MAX_SPAN_BYTES', DEFAULT_SPAN_BYTES, 1, DEFAULT_SPAN_BYTES),
-    compression: reader.oneOf(otlpVariable(reader, 'COMPRESSION'), ['gzip', 'none'], 'none'),
+    compression: otlpValue('COMPRESSION', oneOf(COMPRESSIONS), 'none'),
     certificateFile: reader.text(otlpVariable(reader, 'CERTIFICATE')),
     clientCertificateFile,
     clientKeyFile,
@@ -886,29 +896,36 @@ function readProxy(reader: Reader, url: string): ProxyConfig | undefined {
   return undefined;
 }
 
-/** Scheme, host and port are all that counts. `host:port` means TLS unless OTEL_EXPORTER_OTLP_INSECURE says otherwise. */
-function readGrpcUrl(reader: Reader, headers: Record<string, string>): string {
-  const insecure = reader.boolean(otlpVariable(reader, 'INSECURE'), false);
-  const name = otlpVariable(reader, 'ENDPOINT');
-  const url = readEndpoint(reader, name, headers, DEFAULT_GRPC_URL, insecure ? 'http' : 'https');
-  if (url === undefined) return DEFAULT_GRPC_URL;
-  url.pathname = '/';
-  url.search = '';
-  return url.href;
-}
-
 /**
- * The signal's endpoint is used as it is; the general one is a base that `v1/traces` is appended to, after its own path and
- * before its query. `host:port` without a scheme means http, silently, since that is how gRPC endpoints are written;
- * a lone host does too, with a line about it.
+ * Over HTTP the signal's endpoint is used as it is; the general one is a base that `v1/traces` is appended to, after its own
+ * path and before its query. `host:port` without a scheme means http, silently, since that is how gRPC endpoints are written;
+ * a lone host does too, with a line about it. For gRPC, scheme, host and port are all that counts, and `host:port` means TLS
+ * unless OTEL_EXPORTER_OTLP_INSECURE says otherwise.
  */
-function readUrl(reader: Reader, headers: Record<string, string>): string {
-  const name = otlpVariable(reader, 'ENDPOINT');
-  const url = readEndpoint(reader, name, headers);
-  if (url === undefined) return DEFAULT_URL;
-  if (name === 'OTEL_EXPORTER_OTLP_ENDPOINT')
-    url.pathname += url.pathname.endsWith('/') ? TRACES_PATH : `/${TRACES_PATH}`;
-  return url.href;
+function readOtlpEndpoint(
+  reader: Reader,
+  protocol: OtlpProtocol,
+  headers: Record<string, string>,
+): { readonly url: string; readonly socketPath?: string } {
+  const isGrpc = protocol === 'grpc';
+  const [own, general] = ['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT', 'OTEL_EXPORTER_OTLP_ENDPOINT'] as const;
+  const standard = isGrpc ? DEFAULT_GRPC_URL : DEFAULT_URL;
+  const insecure = isGrpc && otlpValue('INSECURE', (name, fallback) => reader.boolean(name, fallback), false);
+  for (const name of [own, general]) {
+    const socket = readSocket(reader, name, isGrpc ? undefined : DEFAULT_URL);
+    if (socket !== undefined) return socket;
+    const fallback = name === own && reader.text(general) !== undefined ? general : standard;
+    const url = readEndpoint(reader, name, headers, fallback, isGrpc && !insecure ? 'https' : 'http');
+    if (url === undefined) continue;
+    if (isGrpc) {
+      url.pathname = '/';
+      url.search = '';
+    } else if (name === general) {
+      url.pathname += url.pathname.endsWith('/') ? TRACES_PATH : `/${TRACES_PATH}`;
+    }
+    return { url: url.href };
+  }
+  return { url: standard };
 }
 
 /** Taken as it is; where it has no path, Zipkin's. */
@@ -937,7 +954,7 @@ function readEndpoint(
   reader: Reader,
   name: string,
   headers: Record<string, string>,
-  fallback: string = DEFAULT_URL,
+  fallback: string,
   scheme: 'http' | 'https' = 'http',
 ): URL | undefined {
   const value = reader.text(name);

@@ -1020,3 +1020,21 @@ it('takes the id generator', () => {
   const config = loadWithProblem({ HOOKLINE_ID_GENERATOR: 'uuid' }, '"uuid"', 'random, xray', 'using random');
   expect(config.idGenerator).toBe('random');
 });
+
+describe('a wrong variable of the signal counts as not set', () => {
+  it.each([
+    ['PROTOCOL', 'soap', 'http/json', 'protocol', 'http/json'],
+    ['TIMEOUT', 'soon', '70', 'timeoutMs', 70],
+    ['COMPRESSION', 'zip', 'gzip', 'compression', 'gzip'],
+    ['ENDPOINT', 'ftp://x', 'http://a.test', 'url', 'http://a.test/v1/traces'],
+    ['ENDPOINT', 'ftp://x', 'unix:///run/x', 'socketPath', '/run/x'],
+  ] as const)('%s', (suffix, wrong, general, field, expected) => {
+    const env = { [`OTEL_EXPORTER_OTLP_TRACES_${suffix}`]: wrong, [`OTEL_EXPORTER_OTLP_${suffix}`]: general };
+    const { otlp } = loadWithProblem(
+      env,
+      `"${wrong}"`,
+      suffix === 'ENDPOINT' ? 'OTEL_EXPORTER_OTLP_ENDPOINT' : general,
+    );
+    expect(otlp[field]).toBe(expected);
+  });
+});
