@@ -22,17 +22,67 @@ export function parseSpecifier(specifier: string): { readonly path: string; read
 export async function loadExport(specifier: string): Promise<unknown> {
   const { path, exportName } = parseSpecifier(specifier);
   const module = await loadModule(path);
-  if (exportName !== undefined) return namedExport(module, exportName);
-  // CommonJS that was ES once has its default export one level down, and twice when it is imported.
+  return exportName === undefined ? defaultExport(module, () => false) : namedExport(module, exportName);
+}
+
+/** What modules are asked for by their specifier alone: an exporter, a resource detector. */
+export interface Plugin<Instance> {
+  is(value: unknown): value is Instance;
+  /** Whether an export that was not named is meant, where it is the only one. */
+  isMeant(name: string, value: unknown): boolean;
+  /** `what it exports has no export() method` */
+  readonly fault: string;
+}
+
+/**
+ * What a module exports under a specifier: an instance, or one made from the class or function there, with `args`. Rejects with an
+ * Error that says what is wrong.
+ */
+export async function loadPlugin<Instance>(
+  specifier: string,
+  plugin: Plugin<Instance>,
+  ...args: readonly unknown[]
+): Promise<Instance> {
+  const { path, exportName } = parseSpecifier(specifier);
+  const module = await loadModule(path);
+  const picked = exportName === undefined ? onlyExport(module, plugin) : namedExport(module, exportName);
+  const made = typeof picked === 'function' && !plugin.is(picked) ? await make(picked, plugin, args) : picked;
+  if (!plugin.is(made)) throw new Error(plugin.fault);
+  return made;
+}
+
+/** The default export, else the only one that can be meant. */
+function onlyExport(module: unknown, plugin: Plugin<unknown>): unknown {
+  const picked = defaultExport(module, plugin.is);
+  if (typeof picked === 'function' || plugin.is(picked)) return picked;
+  const candidates = Object.entries((module ?? {}) as Record<string, unknown>).filter(([name, value]) =>
+    plugin.isMeant(name, value),
+  );
+  const [candidate] = candidates;
+  if (candidates.length === 1 && candidate !== undefined) return candidate[1];
+  const names = candidates.map(([name]) => name).join(', ');
+  throw new Error(`name the export behind a #${names === '' ? '' : `: ${names}`}`);
+}
+
+function make(picked: CallableFunction, plugin: Plugin<unknown>, args: readonly unknown[]): unknown {
+  const isClass = plugin.is(picked.prototype) || /^class\b/.test(Function.prototype.toString.call(picked));
+  if (isClass) return new (picked as unknown as new (...args: readonly unknown[]) => unknown)(...args);
+  return (picked as (...args: readonly unknown[]) => unknown)(...args);
+}
+
+/** CommonJS that was ES once has its default export one level down, and twice when it is imported. */
+function defaultExport(module: unknown, isWanted: (value: unknown) => boolean): unknown {
   let picked = module;
-  for (let i = 0; i < 2 && typeof picked === 'object' && picked !== null && 'default' in picked; i++) {
-    picked = picked.default;
+  for (let i = 0; i < 2 && typeof picked === 'object' && picked !== null && !isWanted(picked); i++) {
+    const { default: inner } = picked as { default?: unknown };
+    if (inner === undefined) break;
+    picked = inner;
   }
   return picked;
 }
 
 /** Throws an Error when there is none. */
-export function namedExport(module: unknown, exportName: string): unknown {
+function namedExport(module: unknown, exportName: string): unknown {
   const exports = module as Record<string, unknown> | undefined;
   const named = exports?.[exportName] ?? (exports?.['default'] as Record<string, unknown> | undefined)?.[exportName];
   if (named === undefined) throw new Error(`it has no export ${exportName}`);

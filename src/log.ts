@@ -97,6 +97,12 @@ export function describeError(error: unknown, withStack = false): string {
   }
 }
 
+/** Why a connection failed. Where all addresses of a name did (RFC 8305), the message of the whole is empty, and the first one's says it. */
+export function describeConnectionError(error: unknown): string {
+  const [first] = (error as { errors?: unknown[] } | null)?.errors ?? [];
+  return describeError(first instanceof Error && (error as Error).message === '' ? first : error);
+}
+
 /** `text` without what could end, hide or colour a line: line ends and tabs are escaped, other control characters left out. */
 export function oneLine(text: string, maxLength: number): string {
   const end = Math.min(text.length, maxLength);

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { loadExport, loadModule, namedExport, parseSpecifier } from '../src/load-module';
+import { loadExport, loadModule, loadPlugin, parseSpecifier } from '../src/load-module';
 import { writeFolder } from './support/packages';
 
 describe('parseSpecifier', () => {
@@ -81,6 +81,40 @@ it('looks into the folders that it is given, in their order', async () => {
   await expect(loadModule('neither', [one, two])).rejects.toMatchObject({ code: 'MODULE_NOT_FOUND' });
 });
 
-it('finds a named export below the default one', () => {
-  expect(namedExport({ default: { a: 1 } }, 'a')).toBe(1);
+describe('loadPlugin', () => {
+  const plugin = {
+    is: (value: unknown): value is { run(): string } => typeof (value as { run?: unknown } | null)?.run === 'function',
+    isMeant: (name: string, value: unknown) => name.endsWith('Runner') && typeof value === 'function',
+    fault: 'what it exports has no run() method',
+  };
+  const load = (source: string, name = '', ...args: unknown[]) =>
+    loadPlugin(join(writeFolder({ 'm.cjs': source }), `m.cjs${name}`), plugin, ...args);
+
+  it.each([
+    ['an instance', 'exports.run = () => "a";', '', 'a'],
+    ['a class', 'module.exports = class { constructor(o) { this.o = o; } run() { return this.o; } };', '', 'given'],
+    ['a class of old', 'module.exports = function () {}; module.exports.prototype.run = () => "b";', '', 'b'],
+    ['a function', 'module.exports = async (o) => ({ run: () => o });', '', 'given'],
+    [
+      'the only export that can be meant',
+      'exports.x = 1; exports.MyRunner = class { run() { return "c"; } };',
+      '',
+      'c',
+    ],
+    ['a named export', 'exports.one = { run: () => "d" }; exports.two = {};', '#one', 'd'],
+    ['one below the default export', 'exports.default = { one: { run: () => "e" } };', '#one', 'e'],
+    ['a default export twice over', 'exports.default = { default: { run: () => "f" } };', '', 'f'],
+  ])('takes %s', async (_, source, name, expected) => {
+    expect((await load(source, name, 'given')).run()).toBe(expected);
+  });
+
+  it.each([
+    ['exports.x = 1;', '', 'name the export behind a #'],
+    ['exports.ARunner = class {}; exports.BRunner = class {};', '', 'name the export behind a #: ARunner, BRunner'],
+    ['exports.x = 1;', '#y', 'it has no export y'],
+    ['module.exports = () => 1;', '', 'what it exports has no run() method'],
+    ['module.exports = () => { throw new Error("broken"); };', '', 'broken'],
+  ])('%s: rejects with what is wrong', async (source, name, fault) => {
+    await expect(load(source, name)).rejects.toThrow(fault);
+  });
 });

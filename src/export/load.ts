@@ -1,8 +1,8 @@
 import type { Config } from '../config';
 import { armSignals, disarmSignals } from '../exit';
-import { loadModule, namedExport, parseSpecifier } from '../load-module';
+import { loadPlugin, type Plugin } from '../load-module';
 import { log } from '../log';
-import type { Span, SpanProcessor } from '../trace/span';
+import type { SpanProcessor } from '../trace/span';
 import { ConsoleProcessor, writeAll } from './console';
 import { ExporterProcessor, type SpanExporter } from './exporter-processor';
 import { FanOut } from './fan-out';
@@ -10,15 +10,8 @@ import { OTLP_GRPC, OTLP_JSON, OTLP_PROTOBUF, ZIPKIN_JSON } from './http-format'
 import { HttpSender } from './http-sender';
 import { LineSender } from './line-sender';
 import { MemoryProcessor } from './memory';
-
-import {
-  type BatchOptions,
-  BatchSpanProcessor,
-  type Flushable,
-  type PendingListener,
-  type ProcessorStats,
-  type Sender,
-} from './processor';
+import { NoProcessor } from './no-processor';
+import { type BatchOptions, BatchSpanProcessor, type Flushable, type PendingListener, type Sender } from './processor';
 import { RotatingFile } from './rotating-file';
 
 const OTLP_FORMATS = { 'http/protobuf': OTLP_PROTOBUF, 'http/json': OTLP_JSON, grpc: OTLP_GRPC };
@@ -83,82 +76,26 @@ function createSender(name: string, config: Config): Sender | undefined {
   }
 }
 
-/** OTEL_TRACES_EXPORTER=none. */
-class NoProcessor implements SpanProcessor, Flushable {
-  onEnd(_span: Span): void {}
-
-  async flush(): Promise<boolean> {
-    return true;
-  }
-
-  flushSync(): void {}
-
-  hasPending(): boolean {
-    return false;
-  }
-
-  hasPendingAsync(): boolean {
-    return false;
-  }
-
-  async shutdown(): Promise<boolean> {
-    return true;
-  }
-
-  stats(): ProcessorStats {
-    return { queued: 0, inFlight: 0, exported: 0, dropped: {} };
-  }
-}
-
 /**
  * An exporter by module specifier: a package or path, with the name of the export behind `#` where it is not
  * the default one. The export is a class, a function that returns an exporter, or an exporter.
  * `options`, where there are any, are what it is made with. Throws an Error that says what is wrong.
  */
 export async function loadExporter(specifier: string, options?: unknown): Promise<SpanExporter> {
-  const { path, exportName } = parseSpecifier(specifier);
-  const module = await loadModule(path);
-  return toExporter(pick(module, exportName), specifier, options);
-}
-
-function pick(module: unknown, exportName: string | undefined): unknown {
-  const exports = module as Record<string, unknown>;
-  if (exportName !== undefined) return namedExport(module, exportName);
-  // CommonJS that was ES once has its default export one level down, and twice when it is imported.
-  let picked: unknown = module;
-  for (let i = 0; i < 2 && isObject(picked) && !isExporter(picked) && picked['default'] !== undefined; i++) {
-    picked = picked['default'];
-  }
-  if (typeof picked === 'function' || isExporter(picked)) return picked;
-  // Most exporter packages have named exports only: one class whose name says that it exports spans is clear enough.
-  const candidates = Object.entries(exports).filter(
-    ([name, value]) => typeof value === 'function' && name.endsWith('Exporter') && isExporter(value.prototype),
-  );
-  const [candidate] = candidates;
-  if (candidates.length === 1 && candidate !== undefined) return candidate[1];
-  const names = candidates.map(([name]) => name).join(', ');
-  throw new Error(`name the export behind a #${names === '' ? '' : `: ${names}`}`);
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null;
-}
-
-function isExporter(value: unknown): value is SpanExporter {
-  return isObject(value) && typeof value['export'] === 'function';
-}
-
-async function toExporter(picked: unknown, specifier: string, options: unknown): Promise<SpanExporter> {
-  let exporter = picked;
-  if (typeof picked === 'function') {
-    const isClass = isExporter(picked.prototype) || /^class\b/.test(Function.prototype.toString.call(picked));
-    // Nothing at all where there are none: exporters count on their defaults.
-    const args = options === undefined ? [] : [options];
-    exporter = isClass
-      ? new (picked as new (...args: unknown[]) => unknown)(...args)
-      : await (picked as (...args: unknown[]) => unknown)(...args);
-  }
-  if (!isExporter(exporter)) throw new Error('what it exports has no export() method');
+  // Nothing at all where there are none: exporters count on their defaults.
+  const args = options === undefined ? [] : [options];
+  const exporter = await loadPlugin(specifier, EXPORTER, ...args);
   log.debug(`exporter ${specifier} loaded`);
   return exporter;
+}
+
+const EXPORTER: Plugin<SpanExporter> = {
+  is: isExporter,
+  // Most exporter packages have named exports only: one class whose name says that it exports spans is clear enough.
+  isMeant: (name, value) => typeof value === 'function' && name.endsWith('Exporter') && isExporter(value.prototype),
+  fault: 'what it exports has no export() method',
+};
+
+function isExporter(value: unknown): value is SpanExporter {
+  return typeof value === 'object' && value !== null && typeof (value as { export?: unknown }).export === 'function';
 }

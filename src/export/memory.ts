@@ -1,13 +1,14 @@
 import type { BatchConfig } from '../config';
-import type { Span, SpanProcessor } from '../trace/span';
+import type { Span } from '../trace/span';
 import { type SpanSnapshot, snapshotOf } from './exporter-processor';
-import { DropCounter, type Flushable, type MemorySpans, type ProcessorStats } from './processor';
+import { NoProcessor } from './no-processor';
+import { DropCounter, type MemorySpans, type ProcessorStats } from './processor';
 
 /**
  * OTEL_TRACES_EXPORTER=memory: keeps the spans that ended in this process, for tests of applications; `finishedSpans()` of
  * the public entry reads them. Bounded by `maxQueueSize`, the oldest going first.
  */
-export class MemoryProcessor implements SpanProcessor, Flushable, MemorySpans {
+export class MemoryProcessor extends NoProcessor implements MemorySpans {
   readonly memory: MemorySpans = this;
   readonly #maxSpans: number;
   readonly #drops = new DropCounter();
@@ -16,10 +17,11 @@ export class MemoryProcessor implements SpanProcessor, Flushable, MemorySpans {
   #closed = false;
 
   constructor({ maxQueueSize }: Pick<BatchConfig, 'maxQueueSize'>) {
+    super();
     this.#maxSpans = maxQueueSize;
   }
 
-  onEnd(span: Span): void {
+  override onEnd(span: Span): void {
     if (this.#closed) {
       this.#drops.count('shutdown', 1, '');
       return;
@@ -39,26 +41,12 @@ export class MemoryProcessor implements SpanProcessor, Flushable, MemorySpans {
     this.#spans.length = 0;
   }
 
-  async flush(): Promise<boolean> {
-    return true;
-  }
-
-  flushSync(): void {}
-
-  hasPending(): boolean {
-    return false;
-  }
-
-  hasPendingAsync(): boolean {
-    return false;
-  }
-
-  async shutdown(): Promise<boolean> {
+  override async shutdown(): Promise<boolean> {
     this.#closed = true;
     return true;
   }
 
-  stats(): ProcessorStats {
+  override stats(): ProcessorStats {
     return { queued: 0, inFlight: 0, exported: this.#exported, dropped: { ...this.#drops.counts } };
   }
 }

@@ -1,3 +1,4 @@
+import { describeConnectionError } from '../log';
 import type { Endpoint } from './endpoint';
 
 /** All we want of a response is `partial_success`; a body that goes on is cut off with its connection. */
@@ -34,11 +35,7 @@ export interface Transport {
 
 /** An error for a message. */
 export function describe(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  // All addresses failed (RFC 8305): the message of the whole is empty, the first one's says it.
-  const [first] = (error as { errors?: unknown[] }).errors ?? [];
-  const message = first instanceof Error && error.message === '' ? first.message : error.message;
-  return withOpenSslReason(message);
+  return withOpenSslReason(describeConnectionError(error));
 }
 
 /** Of OpenSSL's `<thread>:error:<number>:<library>:<function>:<reason>:<file>:…` the reason says it all. */

@@ -1,5 +1,5 @@
 import type { Attributes } from '@opentelemetry/api';
-import { StatusError } from './ask';
+import { StatusError } from '../ask';
 import { type CloudDetector, type CloudSources, lastSegment, present, text, variable } from './sources';
 
 /** The address of `metadata.google.internal`: a name that has to be looked up holds the process. */

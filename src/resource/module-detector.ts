@@ -1,5 +1,5 @@
 import type { Attributes, AttributeValue } from '@opentelemetry/api';
-import { loadModule, namedExport, parseSpecifier } from '../load-module';
+import { loadPlugin, type Plugin } from '../load-module';
 import { cut, defineAttribute, keysOf } from '../trace/attributes';
 
 /** What a resource may hold of one foreign detector. */
@@ -18,38 +18,15 @@ interface Detector {
  * default one or the only one. Rejects with an Error that says what is wrong. To be called in a context that is not traced.
  */
 export async function detectWithModule(specifier: string): Promise<Attributes> {
-  const { path, exportName } = parseSpecifier(specifier);
-  const detector = await toDetector(pick(await loadModule(path), exportName));
+  const detector = await loadPlugin(specifier, DETECTOR);
   return attributesOf(await detector.detect({}));
 }
 
-/** The export that is meant. */
-function pick(module: unknown, exportName: string | undefined): unknown {
-  const exports = (module ?? {}) as Record<string, unknown>;
-  if (exportName !== undefined) return namedExport(module, exportName);
-  // CommonJS that was ES once has its default export one level down, and twice when it is imported.
-  let picked: unknown = module;
-  for (let i = 0; i < 2 && isObject(picked) && !isDetector(picked) && picked['default'] !== undefined; i++) {
-    picked = picked['default'];
-  }
-  if (typeof picked === 'function' || isDetector(picked)) return picked;
-  const detectors = Object.entries(exports).filter(([, value]) => isDetector(value) || isDetectorClass(value));
-  const [only] = detectors;
-  if (detectors.length === 1 && only !== undefined) return only[1];
-  const names = detectors.map(([name]) => name).join(', ');
-  throw new Error(`name the export behind a #${names === '' ? '' : `: ${names}`}`);
-}
-
-/** A class, a function that returns a detector, or a detector. */
-async function toDetector(picked: unknown): Promise<Detector> {
-  let detector = picked;
-  if (typeof picked === 'function' && !isDetector(picked)) {
-    const isClass = isDetectorClass(picked) || /^class\b/.test(Function.prototype.toString.call(picked));
-    detector = isClass ? new (picked as new () => unknown)() : await (picked as () => unknown)();
-  }
-  if (!isDetector(detector)) throw new Error('what it exports has no detect() method');
-  return detector;
-}
+const DETECTOR: Plugin<Detector> = {
+  is: isDetector,
+  isMeant: (_name, value) => isDetector(value) || isDetectorClass(value),
+  fault: 'what it exports has no detect() method',
+};
 
 /**
  * What `detect` gave: a resource of SDK 1.x, which says when its attributes are there, or what SDK 2.x and later call a detected

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Attributes } from '@opentelemetry/api';
+import { type Ask, ask } from '../ask';
 import { nowMs } from '../trace/clock';
-import { type Ask, ask } from './ask';
 
 /** Where a cloud detector looks; tests have their own. */
 export interface CloudSources {
@@ -66,6 +66,10 @@ export function lastSegment(path: string | undefined): string | undefined {
 
 /** One request to a metadata service, which answers in milliseconds where there is one. */
 const REQUEST_TIMEOUT_MS = 1000;
+/** Metadata services are on the machine itself or one hop away. */
+const CONNECT_TIMEOUT_MS = 300;
+/** An instance's description has some kilobytes; what users may add to it is up to 64 KiB. */
+const MAX_RESPONSE_BYTES = 256 * 1024;
 const PAUSE_MS = 250;
 
 // As it is now: a test in the application may install fake timers later.
@@ -77,7 +81,13 @@ export function processSources(timeoutMs: number): CloudSources {
   return {
     env: process.env,
     read: (path) => readFileSync(path, 'utf8'),
-    ask: (url, options) => ask(url, { ...options, timeoutMs: Math.min(REQUEST_TIMEOUT_MS, timeoutMs) }),
+    ask: (url, options) =>
+      ask(url, {
+        ...options,
+        timeoutMs: Math.min(REQUEST_TIMEOUT_MS, timeoutMs),
+        connectTimeoutMs: CONNECT_TIMEOUT_MS,
+        maxResponseBytes: MAX_RESPONSE_BYTES,
+      }),
     pause() {
       endMs ??= nowMs() + timeoutMs;
       const last = endMs;

@@ -1,16 +1,13 @@
-import type { ClientRequest, IncomingMessage } from 'node:http';
-import type { Socket } from 'node:net';
-import { log, oneLine } from '../log';
+import type { IncomingHttpHeaders } from 'node:http';
+import { type AskLimits, ask as request } from '../ask';
+import { describeConnectionError, log, oneLine } from '../log';
 import { nowMs } from '../trace/clock';
 import { ROOT_CONTEXT, runInContext } from '../trace/context';
 
 // How samplers ask a back end: untraced, bounded, and without keeping the process alive.
 
 /** A strategy for each of some thousand operations has room in it. */
-const MAX_RESPONSE_BYTES = 1024 * 1024;
-const TIMEOUT_MS = 5_000;
-/** The operating system's connect holds the process and cannot be unref'd: the longest that it delays a natural end. */
-const CONNECT_TIMEOUT_MS = 1_000;
+const LIMITS: AskLimits = { timeoutMs: 5_000, connectTimeoutMs: 1_000, maxResponseBytes: 1024 * 1024 };
 const MIN_LOG_INTERVAL_MS = 60_000;
 const MAX_SHOWN_LENGTH = 100;
 
@@ -38,75 +35,16 @@ export type Answer =
 
 /** One POST of JSON, or one GET without a body; `settle` is called once. To be called by `later`, for its context. */
 export function ask(url: URL, body: string | undefined, settle: (answer: Answer) => void): void {
-  let settled = false;
-  let request: ClientRequest | undefined;
-  const finish = (answer: Answer): void => {
-    if (settled) return;
-    settled = true;
-    stopTimer(timer);
-    stopTimer(connectTimer);
-    settle(answer);
-    request?.destroy();
-  };
-  const timer = startTimer(() => finish({ error: 'no answer in time' }), TIMEOUT_MS).unref();
-  const connectTimer = startTimer(() => finish({ error: 'no connection in time' }), CONNECT_TIMEOUT_MS).unref();
-  try {
-    request = send(url, body, () => stopTimer(connectTimer), finish);
-  } catch (error) {
-    finish({ error: reasonOf(error) });
-  }
-}
-
-function send(
-  url: URL,
-  body: string | undefined,
-  onConnect: () => void,
-  finish: (answer: Answer) => void,
-): ClientRequest {
-  // Loaded here and not at the top: these are milliseconds of the application's start.
-  const http: typeof import('node:http') | typeof import('node:https') =
-    url.protocol === 'https:'
-      ? (require('node:https') as typeof import('node:https'))
-      : (require('node:http') as typeof import('node:http'));
   const content = body === undefined ? {} : { 'content-type': 'application/json' };
-  const request = http.request(url, {
-    method: body === undefined ? 'GET' : 'POST',
-    headers: { accept: 'application/json', ...content },
-    // An agent of its own that keeps nothing open: the next request is seconds away.
-    agent: new http.Agent(),
-  });
-  request.on('socket', (socket: Socket) => {
-    socket.unref();
-    // Trying several addresses makes new handles, which hold the process until they are unref'd as well.
-    socket.on('connectionAttempt', () => void socket.unref());
-    socket.once('connect', () => {
-      onConnect();
-      socket.unref();
-    });
-  });
-  request.on('error', (error) => finish({ error: reasonOf(error) }));
-  request.on('close', () => finish({ error: 'the connection was closed without an answer' }));
-  request.on('response', (response: IncomingMessage) => {
-    const chunks: Buffer[] = [];
-    let received = 0;
-    response.on('data', (chunk: Buffer) => {
-      received += chunk.length;
-      if (received <= MAX_RESPONSE_BYTES) chunks.push(chunk);
-      else finish({ error: `an answer of more than ${MAX_RESPONSE_BYTES} bytes` });
-    });
-    response.on('end', () => {
-      if (response.statusCode !== 200) finish({ error: `status ${response.statusCode}` });
-      else finish({ body: Buffer.concat(chunks).toString('utf8'), dateMs: dateOf(response) });
-    });
-    response.on('error', (error) => finish({ error: reasonOf(error) }));
-  });
-  request.end(body);
-  return request;
+  request(url.href, { headers: { accept: 'application/json', ...content }, body, ...LIMITS }).then(
+    ({ body: text, headers }) => settle({ body: text, dateMs: dateOf(headers) }),
+    (error: unknown) => settle({ error: reasonOf(error) }),
+  );
 }
 
-function dateOf({ headers }: IncomingMessage): number {
-  const date = headers.date === undefined ? Number.NaN : Date.parse(headers.date);
-  return Number.isNaN(date) ? Date.now() : date;
+function dateOf({ date }: IncomingHttpHeaders): number {
+  const dateMs = date === undefined ? Number.NaN : Date.parse(date);
+  return Number.isNaN(dateMs) ? Date.now() : dateMs;
 }
 
 /** What becomes of asking, in the log: one line when it begins to fail, one when it works again. */
@@ -159,8 +97,5 @@ export function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 export function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return oneLine(String(error), MAX_SHOWN_LENGTH);
-  // All addresses failed (RFC 8305): the message of the whole is empty, the first one's says it.
-  const [first] = (error as { errors?: unknown[] }).errors ?? [];
-  return oneLine(first instanceof Error && error.message === '' ? first.message : error.message, MAX_SHOWN_LENGTH);
+  return oneLine(describeConnectionError(error), MAX_SHOWN_LENGTH);
 }

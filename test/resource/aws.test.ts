@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { AskOptions } from '../../src/resource/ask';
+import type { AskOptions } from '../../src/ask';
 import { awsDetector } from '../../src/resource/aws';
 import { machine } from './fake-sources';
 

@@ -1,4 +1,4 @@
-import type { Answer, AskOptions } from '../../src/resource/ask';
+import type { Answer, AskOptions } from '../../src/ask';
 import type { CloudSources } from '../../src/resource/sources';
 
 interface Machine {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type AskOptions, StatusError } from '../../src/resource/ask';
+import { type AskOptions, StatusError } from '../../src/ask';
 import { gcpDetector } from '../../src/resource/gcp';
 import { machine } from './fake-sources';
 

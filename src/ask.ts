@@ -1,19 +1,23 @@
 import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-
-/** An instance's description has some kilobytes; what users may add to it is up to 64 KiB. */
-const MAX_RESPONSE_BYTES = 256 * 1024;
-
-/**
- * Metadata services are on the machine itself or one hop away. The operating system's connect holds the process and cannot be
- * unref'd, so where nothing answers, this is the longest that a natural end is delayed.
- */
-const CONNECT_TIMEOUT_MS = 300;
+import { describeConnectionError } from './log';
 
 export interface AskOptions {
-  /** Default GET. */
-  readonly method?: 'GET' | 'PUT';
+  /** Default GET, or POST with a body. */
+  readonly method?: 'GET' | 'PUT' | 'POST';
   readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | undefined;
+}
+
+export interface AskLimits {
+  /** From the call to the end of the answer. */
+  readonly timeoutMs: number;
+  /**
+   * The operating system's connect holds the process and cannot be unref'd, so where nothing answers, this is the longest that a
+   * natural end is delayed.
+   */
+  readonly connectTimeoutMs: number;
+  readonly maxResponseBytes: number;
 }
 
 export interface Answer {
@@ -28,7 +32,7 @@ export class StatusError extends Error {
   }
 }
 
-/** One request to an http: URL. Rejects with an Error unless the status is 200. */
+/** One request to an http: or https: URL. Rejects with an Error unless the status is 200. */
 export type Ask = (url: string, options?: AskOptions) => Promise<Answer>;
 
 // As they are now: a test in the application may install fake timers later.
@@ -36,10 +40,13 @@ const startTimer = setTimeout;
 const stopTimer = clearTimeout;
 
 /** Never keeps the process alive once it is connected. To be called in a context that is not traced. */
-export function ask(url: string, options: AskOptions & { timeoutMs: number }): Promise<Answer> {
-  // Loaded here and not at the top: these are milliseconds, and variables may tell everything.
-  const http = require('node:http') as typeof import('node:http');
-  const { method = 'GET', headers = {}, timeoutMs } = options;
+export function ask(url: string, options: AskOptions & AskLimits): Promise<Answer> {
+  // Loaded here and not at the top: these are milliseconds of the application's start.
+  const http: typeof import('node:http') | typeof import('node:https') = url.startsWith('https:')
+    ? (require('node:https') as typeof import('node:https'))
+    : (require('node:http') as typeof import('node:http'));
+  const { body, headers = {}, timeoutMs, connectTimeoutMs, maxResponseBytes } = options;
+  const { method = body === undefined ? 'GET' : 'POST' } = options;
   return new Promise((resolve, reject) => {
     let request: ClientRequest | undefined;
     let timers: NodeJS.Timeout[] = [];
@@ -62,22 +69,22 @@ export function ask(url: string, options: AskOptions & { timeoutMs: number }): P
       // Trying several addresses makes new handles, which hold the process until they are unref'd as well.
       socket.on('connectionAttempt', () => void socket.unref());
       if (!socket.connecting) return;
-      limit(CONNECT_TIMEOUT_MS, 'no connection in time');
+      limit(connectTimeoutMs, 'no connection in time');
       const connecting = timers.at(-1);
       socket.once('connect', () => {
         if (connecting !== undefined) stopTimer(connecting);
         socket.unref();
       });
     });
-    request.on('error', (error) => settle(describe(error)));
+    request.on('error', (error) => settle(describeConnectionError(error)));
     request.on('close', () => settle('the connection was closed without an answer'));
     request.on('response', (response: IncomingMessage) => {
       const chunks: Buffer[] = [];
       let received = 0;
       response.on('data', (chunk: Buffer) => {
         received += chunk.length;
-        if (received <= MAX_RESPONSE_BYTES) chunks.push(chunk);
-        else settle(`an answer of more than ${MAX_RESPONSE_BYTES} bytes`);
+        if (received <= maxResponseBytes) chunks.push(chunk);
+        else settle(`an answer of more than ${maxResponseBytes} bytes`);
       });
       response.on('end', () => {
         const { statusCode, headers } = response;
@@ -85,14 +92,8 @@ export function ask(url: string, options: AskOptions & { timeoutMs: number }): P
         else settle({ body: Buffer.concat(chunks).toString('utf8'), headers });
       });
       // An 'error' event of a response without a listener would end the process.
-      response.on('error', (error) => settle(describe(error)));
+      response.on('error', (error) => settle(describeConnectionError(error)));
     });
-    request.end();
+    request.end(body);
   });
-}
-
-function describe(error: Error): string {
-  // All addresses failed (RFC 8305): the message of the whole is empty, the first one's says it.
-  const [first] = (error as { errors?: unknown[] }).errors ?? [];
-  return first instanceof Error && error.message === '' ? first.message : error.message;
 }
