@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
+import { type Loss, lossLine } from './export/losses';
 import { disguise } from './hook/disguise';
 import { log } from './log';
-import { type Loss, lossLine } from './losses';
 
 /**
  * Delivers the last spans however the process ends, without deciding about the end: exit code, signal,

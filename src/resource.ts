@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { basename, dirname, join, sep } from 'node:path';
 import type { Attributes } from '@opentelemetry/api';
 import type { Config, ResourceDetectorName } from './config';
-import { detectKubernetes, KUBERNETES_SOURCES } from './kubernetes';
+import { detectKubernetes, KUBERNETES_SOURCES } from './resource/kubernetes';
 import { ROOT_CONTEXT, runInContext } from './trace/context';
 import { hex32, randomInt32 } from './trace/id';
 import { VERSION } from './version';

@@ -1,8 +1,8 @@
 import { writeSync } from 'node:fs';
 import type { BatchConfig } from '../config';
-import type { Loss } from '../losses';
 import { cut } from '../trace/attributes';
 import type { Span, SpanProcessor } from '../trace/span';
+import type { Loss } from './losses';
 import { DropCounter, type Flushable, type PendingListener, type ProcessorStats, untracedTimer } from './processor';
 
 /** A span as `formatTrace` takes it, from whatever source. */

@@ -1,6 +1,6 @@
 import type { Config } from '../config';
-import type { Loss } from '../losses';
 import type { Span, SpanProcessor } from '../trace/span';
+import type { Loss } from './losses';
 import type { Flushable, MemorySpans, ProcessorStats } from './processor';
 
 const NOTHING: ProcessorStats = Object.freeze({ queued: 0, inFlight: 0, exported: 0, dropped: Object.freeze({}) });

@@ -1,12 +1,12 @@
 import type { Attributes, HrTime, SpanContext, SpanKind, SpanStatus } from '@opentelemetry/api';
 import type { BatchConfig } from '../config';
 import { log } from '../log';
-import type { Loss } from '../losses';
 import type { Resource } from '../resource';
 import { captureProperty, defineAttribute, truncate } from '../trace/attributes';
 import { realign } from '../trace/clock';
 import { ROOT_CONTEXT, runInContext } from '../trace/context';
 import type { InstrumentationScope, Span, SpanLimits, SpanProcessor } from '../trace/span';
+import type { Loss } from './losses';
 import { DropCounter, type Flushable, type ProcessorStats, untracedTimer, within } from './processor';
 
 /** A span as exporters of SDK 1.x, 2.x and 3.x read it: plain, and the exporter's own to write into. */

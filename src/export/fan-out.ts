@@ -1,6 +1,6 @@
 import { log } from '../log';
-import type { Loss } from '../losses';
 import type { Span, SpanProcessor } from '../trace/span';
+import type { Loss } from './losses';
 import type { DropReason, Flushable, MemorySpans, ProcessorStats } from './processor';
 
 const NOTHING: ProcessorStats = { queued: 0, inFlight: 0, exported: 0, dropped: {} };

@@ -1,12 +1,12 @@
 import type { BatchConfig } from '../config';
 import { log } from '../log';
-import { countsOf, type Loss, type LossCounts } from '../losses';
 import type { Resource } from '../resource';
 import { realign } from '../trace/clock';
 import { ROOT_CONTEXT, runInContext } from '../trace/context';
 import type { Span, SpanProcessor } from '../trace/span';
 import { encodeResource, MAX_SPAN_BYTES, type ResourceBytes, SpanBatch } from './encode';
 import type { SpanSnapshot } from './exporter-processor';
+import { countsOf, type Loss, type LossCounts } from './losses';
 import { type Slice, SlicedRequest } from './split';
 
 /** What start and exit need of whatever spans end up in. Nothing here ever throws or rejects. */

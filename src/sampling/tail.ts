@@ -1,8 +1,8 @@
 import type { TailSamplingConfig } from '../config';
 import { armSignals, disarmSignals } from '../exit';
+import type { Loss } from '../export/losses';
 import type { DropReason, Flushable, PendingListener, ProcessorStats } from '../export/processor';
 import { log } from '../log';
-import type { Loss } from '../losses';
 import { nowMs } from '../trace/clock';
 import { ROOT_CONTEXT, runInContext } from '../trace/context';
 import type { Span, SpanProcessor } from '../trace/span';

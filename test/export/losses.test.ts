@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { countsOf, lossLine } from '../src/losses';
+import { countsOf, lossLine } from '../../src/export/losses';
 
 it('names reasons with their counts', () => {
   expect(countsOf({})).toBe('');

@@ -1,4 +1,4 @@
-import type { DropReason } from './export/processor';
+import type { DropReason } from './processor';
 
 /** Spans by the reason why they were dropped; only reasons that occurred. */
 export type LossCounts = Readonly<Partial<Record<DropReason, number>>>;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { detectKubernetes } from '../src/kubernetes';
+import { detectKubernetes } from '../../src/resource/kubernetes';
 
 const UID = '7c2e1d6a-93f4-4b8e-a7d1-0f5b2c3d4e5f';
 const NAMESPACE = '/var/run/secrets/kubernetes.io/serviceaccount/namespace';
