@@ -1,0 +1,118 @@
+import { spawn } from 'node:child_process';
+import { chmodSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { expectSameAsBare } from '../support/compare';
+import { type OtlpReceiver, type ReceivedSpan, startReceiver } from '../support/otlp-receiver';
+import { isAtLeast, nodeVersion, testPackage, writeFolder } from '../support/packages';
+import { nodeBinary, root } from '../support/run-app';
+import { expectTree } from '../support/tree';
+
+const APP = 'test/e2e/fixtures/environments/app.cjs';
+const WORKER = 'test/e2e/fixtures/environments/worker.cjs';
+
+/** Two calls of the server to itself. */
+function expectSpans(spans: readonly ReceivedSpan[] | undefined): void {
+  const call = { name: 'GET', kind: 'CLIENT' as const, children: [{ name: 'GET', kind: 'SERVER' as const }] };
+  expectTree(spans ?? [], [call, call]);
+}
+
+/** What the application itself needs. */
+const PERMISSION = [
+  isAtLeast(nodeVersion, '22.13.0') ? '--permission' : '--experimental-permission',
+  '--allow-fs-read=*',
+  ...(isAtLeast(nodeVersion, '25.0.0') ? ['--allow-net'] : []),
+];
+
+describe('flags of Node', () => {
+  const flags = [
+    ['--frozen-intrinsics'],
+    ['--disallow-code-generation-from-strings'],
+    ['--disable-proto=throw'],
+    ['--disable-proto=delete'],
+    ['--throw-deprecation'],
+    ['--pending-deprecation'],
+    ['--max-old-space-size=64'],
+    ['--no-opt', '--max-lazy'],
+    ['--preserve-symlinks', '--preserve-symlinks-main'],
+    ['--unhandled-rejections=warn'],
+    ...(isAtLeast(nodeVersion, '20.0.0')
+      ? [['--no-network-family-autoselection'], PERMISSION, [...PERMISSION, '--allow-worker']]
+      : []),
+  ];
+  it.each(flags.map((list) => [list.join(' '), list] as const))('%s', async (_, execArgv) => {
+    const { traced } = await expectSameAsBare(APP, { execArgv });
+    for (const { spans } of Object.values(traced)) expectSpans(spans);
+  });
+});
+
+describe('surroundings', () => {
+  it('no home, no folder for temporary files, a working directory that cannot be written to', async () => {
+    const cwd = writeFolder({ 'package.json': '{"name":"readonly"}' });
+    chmodSync(cwd, 0o555);
+    const missing = join(cwd, 'missing');
+    const env = { HOME: missing, TMPDIR: missing, TEMP: missing, TMP: missing, XDG_CACHE_HOME: missing };
+    const { traced } = await expectSameAsBare(join(root, APP), { cwd, env });
+    for (const { spans } of Object.values(traced)) expectSpans(spans);
+  });
+
+  it('a worker with little memory', async () => {
+    const { traced } = await expectSameAsBare(WORKER);
+    for (const { spans } of Object.values(traced)) expectSpans(spans);
+  });
+
+  it.each([
+    ['standard error', '2>&-'],
+    ['standard output', '1>&-'],
+    ['all of them', '0<&- 1>&- 2>&-'],
+  ])('%s is closed', async (_, redirections) => {
+    const receiver = await startReceiver();
+    try {
+      // The collector refuses as well, so that there is something to be said.
+      const refusing = { OTEL_TRACES_EXPORTER: 'otlp,./missing.cjs', OTEL_LOG_LEVEL: 'debug' };
+      const bare = await inShell(redirections, undefined, {});
+      const traced = await inShell(redirections, receiver, refusing);
+      expect(traced).toEqual(bare);
+      expect(traced.code).toBe(0);
+      await receiver.settled();
+      expectSpans(receiver.spans);
+    } finally {
+      await receiver.close();
+    }
+  });
+});
+
+/** Runs the application with descriptors closed, which no option of `spawn` does. */
+function inShell(redirections: string, receiver: OtlpReceiver | undefined, env: Record<string, string>) {
+  const preload = receiver === undefined ? '' : `--import '${pathToFileURL(join(root, 'register.mjs')).href}'`;
+  const child = spawn('/bin/sh', ['-c', `exec '${nodeBinary}' ${preload} '${join(root, APP)}' ${redirections}`], {
+    env: {
+      PATH: process.env['PATH'],
+      ...(receiver && { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_BSP_SCHEDULE_DELAY: '50' }),
+      ...env,
+    },
+  });
+  let stdout = '';
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    stdout += chunk;
+  });
+  child.stderr.resume();
+  return new Promise<{ stdout: string; code: number | null; signal: NodeJS.Signals | null }>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code, signal) => resolve({ stdout, code, signal }));
+  });
+}
+
+it('another loader that compiles on the fly, in either order', async () => {
+  const packages = await testPackage('esbuild-register@3.6.0', 'esbuild@0.25.0');
+  const folder = writeFolder({
+    'main.ts': "import { length } from './lib';\nconst sum: number = length + 1;\nconsole.log(sum);\n",
+    'lib.ts': "import http from 'node:http';\nexport const length: number = http.STATUS_CODES[200]!.length;\n",
+  });
+  const loader = ['--require', join(packages, 'node_modules/esbuild-register')];
+  const { traced } = await expectSameAsBare(join(folder, 'main.ts'), { execArgv: loader, preloads: ['require'] });
+  expect(traced.require?.stdout).toBe('3\n');
+  // NODE_OPTIONS come before the flags of the command.
+  await expectSameAsBare(join(folder, 'main.ts'), { execArgv: loader, preloads: ['node-options-require'] });
+});
