@@ -65,7 +65,7 @@ describe('surroundings', () => {
   it.each([
     ['standard error', '2>&-'],
     ['standard output', '1>&-'],
-    ['all of them', '0<&- 1>&- 2>&-'],
+    ['everything', '0<&- 1>&- 2>&-'],
   ])('%s is closed', async (_, redirections) => {
     const receiver = await startReceiver();
     try {
