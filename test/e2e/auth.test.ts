@@ -10,6 +10,7 @@ import { packageToInstall } from '../../src/export/auth/sources';
 import { decodeTraceRequest } from '../support/otlp-decode';
 import { type OtlpReceiver, type ReceivedRequest, type ReceivedSpan, startReceiver } from '../support/otlp-receiver';
 import { isAtLeast, nodeVersion, testPackage, writeFolder } from '../support/packages';
+import { permissionFlags } from '../support/permission';
 import { type RunningApp, root, runApp, startApp } from '../support/run-app';
 
 const APP = join(root, 'test/e2e/fixtures/auth-app/app.cjs');
@@ -256,22 +257,14 @@ describe('HOOKLINE_OTLP_AUTH=aws', () => {
     expectNoSecrets(result);
   });
 
-  const permission = isAtLeast(nodeVersion, '20.9')
-    ? [
-        isAtLeast(nodeVersion, '23.5') ? '--permission' : '--experimental-permission',
-        '--allow-fs-read=*',
-        ...(isAtLeast(nodeVersion, '25.0') ? ['--allow-net'] : []),
-      ]
-    : undefined;
-  if (permission === undefined) console.log(`permissions not tested: Node.js ${nodeVersion} has none`);
-  it.runIf(permission)('asks in this thread where others are not allowed', async () => {
+  it.runIf(permissionFlags)('asks in this thread where others are not allowed', async () => {
     const folder = writeFolder({
       credentials: `[default]\naws_access_key_id = AKIDFILE\naws_secret_access_key = ${SECRET}\n`,
     });
     const collector = await receiver();
     const result = await runApp(APP, {
       args: ['once'],
-      execArgv: permission!,
+      execArgv: [...permissionFlags!],
       cwd: await testPackage(AWS.at(-1)!),
       receiver: collector,
       env: {
@@ -288,11 +281,11 @@ describe('HOOKLINE_OTLP_AUTH=aws', () => {
     expect(result.stderr).not.toContain('hookline');
   });
 
-  it.runIf(permission)('signs what a process of its own sends last, where threads are not allowed', async () => {
+  it.runIf(permissionFlags)('signs what a process of its own sends last, where threads are not allowed', async () => {
     const collector = await receiver();
     const result = await runApp(APP, {
       args: ['exit'],
-      execArgv: [...permission!, '--allow-child-process'],
+      execArgv: [...permissionFlags!, '--allow-child-process'],
       receiver: collector,
       env: { ...STATIC, HOOKLINE_OTLP_AUTH: 'aws', OTEL_BSP_SCHEDULE_DELAY: '60000', HOOKLINE_EXIT_TIMEOUT: '20000' },
     });

@@ -15,7 +15,8 @@ import { gunzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createCertificate } from '../support/certificate';
 import { decodeTraceRequest } from '../support/otlp-decode';
-import { isAtLeast, nodeVersion, testPackage } from '../support/packages';
+import { nodeVersion, testPackage } from '../support/packages';
+import { permissionFlags } from '../support/permission';
 import { type ProxyOptions, startProxy } from '../support/proxy';
 import { nodeBinary, root, runApp } from '../support/run-app';
 
@@ -309,16 +310,8 @@ describe.each(MODES)('through a proxy, %s', (mode) => {
 });
 
 // A child process sends the last spans where the permission model allows no workers.
-const withPermissions = isAtLeast(nodeVersion, '20.0');
-if (!withPermissions) console.log(`the permission model was not tested: Node.js ${nodeVersion} has none`);
-
-describe.runIf(withPermissions)('from a child process at the end', () => {
-  const execArgv = [
-    // By the older name, Node.js 22.23 starts child processes that do not get as far as their script.
-    isAtLeast(nodeVersion, '22.13') ? '--permission' : '--experimental-permission',
-    ...['--no-warnings', '--allow-fs-read=*', '--allow-child-process'],
-    ...(isAtLeast(nodeVersion, '25') ? ['--allow-net'] : []),
-  ];
+describe.runIf(permissionFlags)('from a child process at the end', () => {
+  const execArgv = [...(permissionFlags ?? []), '--no-warnings', '--allow-child-process'];
 
   it.each(['http/protobuf', 'grpc'])('through a proxy, with a client certificate: %s', async (protocol) => {
     const port =

@@ -2,7 +2,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Comparison, expectSameAsBare } from '../support/compare';
 import { startReceiver } from '../support/otlp-receiver';
-import { isAtLeast, nodeVersion } from '../support/packages';
+import { permissionFlags } from '../support/permission';
 import { type RunOptions, runApp } from '../support/run-app';
 
 const FIXTURES = 'test/e2e/fixtures/endings';
@@ -145,18 +145,10 @@ describe('with an export under way', () => {
 });
 
 describe('under the permission model', () => {
-  const flag = isAtLeast(nodeVersion, '23.5') ? '--permission' : '--experimental-permission';
-  const supported = isAtLeast(nodeVersion, '20.0');
-  if (!supported) console.log(`the permission model was not tested: Node.js ${nodeVersion} has none`);
-  // Node.js 26 asks for the network too, and warns of the flag that gives it.
-  const execArgv = [
-    flag,
-    '--no-warnings',
-    '--allow-fs-read=*',
-    ...(isAtLeast(nodeVersion, '25') ? ['--allow-net'] : []),
-  ];
+  // One of the flags comes with a warning of its own.
+  const execArgv = [...(permissionFlags ?? []), '--no-warnings'];
 
-  it.runIf(supported)('without workers and child processes, a natural end still delivers', async () => {
+  it.runIf(permissionFlags)('without workers and child processes, a natural end still delivers', async () => {
     const { stdout, stderr, code, spans } = await runApp(`${FIXTURES}/app.cjs`, {
       args: ['natural'],
       execArgv,
@@ -166,7 +158,7 @@ describe('under the permission model', () => {
     expect(spans.map(({ kind }) => kind).sort()).toEqual(['CLIENT', 'SERVER']);
   });
 
-  it.runIf(supported)('process.exit says what it cannot deliver', async () => {
+  it.runIf(permissionFlags)('process.exit says what it cannot deliver', async () => {
     const { stderr, code } = await runApp(`${FIXTURES}/app.cjs`, {
       args: ['exit-now'],
       execArgv,

@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { expectSameAsBare } from '../support/compare';
 import { type OtlpReceiver, type ReceivedSpan, startReceiver } from '../support/otlp-receiver';
 import { isAtLeast, nodeVersion, testPackage, writeFolder } from '../support/packages';
+import { permissionFlags } from '../support/permission';
 import { nodeBinary, root } from '../support/run-app';
 import { expectTree } from '../support/tree';
 
@@ -17,13 +18,6 @@ function expectSpans(spans: readonly ReceivedSpan[] | undefined): void {
   const call = { name: 'GET', kind: 'CLIENT' as const, children: [{ name: 'GET', kind: 'SERVER' as const }] };
   expectTree(spans ?? [], [call, call]);
 }
-
-/** What the application itself needs. */
-const PERMISSION = [
-  isAtLeast(nodeVersion, '22.13.0') ? '--permission' : '--experimental-permission',
-  '--allow-fs-read=*',
-  ...(isAtLeast(nodeVersion, '25.0.0') ? ['--allow-net'] : []),
-];
 
 describe('flags of Node', () => {
   const flags = [
@@ -37,12 +31,11 @@ describe('flags of Node', () => {
     ['--no-opt', '--max-lazy'],
     ['--preserve-symlinks', '--preserve-symlinks-main'],
     ['--unhandled-rejections=warn'],
-    ...(isAtLeast(nodeVersion, '20.0.0')
-      ? [['--no-network-family-autoselection'], PERMISSION, [...PERMISSION, '--allow-worker']]
-      : []),
+    ...(isAtLeast(nodeVersion, '20.0.0') ? [['--no-network-family-autoselection']] : []),
+    ...(permissionFlags ? [permissionFlags, [...permissionFlags, '--allow-worker']] : []),
   ];
-  it.each(flags.map((list) => [list.join(' '), list] as const))('%s', async (_, execArgv) => {
-    const { traced } = await expectSameAsBare(APP, { execArgv });
+  it.each(flags.map((list) => [list.join(' '), list] as const))('%s', async (_, list) => {
+    const { traced } = await expectSameAsBare(APP, { execArgv: [...list] });
     for (const { spans } of Object.values(traced)) expectSpans(spans);
   });
 });
