@@ -132,6 +132,11 @@ export function serverName(host: string): string {
   return isIP(host) === 0 ? host : '';
 }
 
+/** The endpoint for one request that has headers of its own, over those of all. */
+export function withHeaders(endpoint: Endpoint, headers: Endpoint['headers'] | undefined): Endpoint {
+  return headers === undefined ? endpoint : { ...endpoint, headers: { ...endpoint.headers, ...headers } };
+}
+
 /** This machine itself: an address in 127.0.0.0/8, ::1, or a name that is reserved for it (RFC 6761). */
 export function isLoopback(host: string): boolean {
   return /^(127(\.\d{1,3}){3}|::1|(.+\.)?localhost)$/i.test(host);

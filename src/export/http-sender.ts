@@ -2,8 +2,9 @@ import type { HttpTarget } from '../config';
 import { log } from '../log';
 import { ROOT_CONTEXT, runInContext } from '../trace/context';
 import type { Authorization, Authorized, OutgoingRequest } from './auth/authorization';
-import { authorityOf, type Endpoint, isLoopback, isRetryableStatus, toEndpoint } from './endpoint';
+import { authorityOf, type Endpoint, isLoopback, isRetryableStatus, toEndpoint, withHeaders } from './endpoint';
 import { GrpcTransport } from './grpc-transport';
+import { gzip, gzipSync } from './gzip';
 import type { HttpFormat } from './http-format';
 import { HttpTransport } from './http-transport';
 import { type Sender, type SendOutcome, type SyncOutcome, untracedTimer } from './processor';
@@ -145,7 +146,7 @@ export class HttpSender implements Sender {
         const given = await this.#authorize(outgoing(endpoint, body, this.#gzip), deadlineMs);
         if (given === 'aborted') return { kind: 'unreachable', retryAfterMs: 0 };
         if ('problem' in given) return this.#notAuthorized(endpoint, given);
-        authorized = { ...endpoint, headers: { ...endpoint.headers, ...given.headers } };
+        authorized = withHeaders(endpoint, given.headers);
       }
       const attempt = await this.#transport.post(authorized, body, this.#gzip, deadlineMs - performance.now());
       if (attempt.kind === 'aborted') return { kind: 'unreachable', retryAfterMs: 0 };
@@ -327,20 +328,6 @@ function warnAboutCleartext(endpoint: Endpoint, isAuthorized: boolean): void {
   if (name === undefined && !isAuthorized) return;
   const what = name === undefined ? 'what HOOKLINE_OTLP_AUTH or HOOKLINE_OTLP_HEADERS_FILE gives' : `header ${name}`;
   log.once('warn', 'cleartext-credentials', `${what} is sent unencrypted to ${endpoint.displayUrl}; use https`);
-}
-
-/** Level 1: spans are repetitive, higher levels gain a few percent for a multiple of the time. */
-const GZIP = { level: 1 } as const;
-
-function gzipSync(bytes: Buffer): Buffer {
-  return (require('node:zlib') as typeof import('node:zlib')).gzipSync(bytes, GZIP);
-}
-
-function gzip(bytes: Buffer): Promise<Buffer> {
-  const zlib = require('node:zlib') as typeof import('node:zlib');
-  return new Promise((resolve, reject) => {
-    zlib.gzip(bytes, GZIP, (error, compressed) => (error === null ? resolve(compressed) : reject(error)));
-  });
 }
 
 function backoffMs(retry: number): number {

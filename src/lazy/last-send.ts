@@ -3,10 +3,17 @@ import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { ClientHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
 import { isMainThread, workerData } from 'node:worker_threads';
-import { gzipSync } from 'node:zlib';
 import { connectHttp2, createHttpConnection, type HttpConnection } from '../export/connection';
-import { type Endpoint, forwardProxy, isRetryableStatus, readTlsFiles, requestOptions } from '../export/endpoint';
+import {
+  type Endpoint,
+  forwardProxy,
+  isRetryableStatus,
+  readTlsFiles,
+  requestOptions,
+  withHeaders,
+} from '../export/endpoint';
 import { grpcCall } from '../export/grpc-call';
+import { gzipSync } from '../export/gzip';
 import {
   type LastSendJob,
   type LastSendWorkerData,
@@ -54,11 +61,7 @@ function drain(response: IncomingMessage): Promise<void> {
   });
 }
 
-type Headers = Readonly<Record<string, string>> | undefined;
-
-function withHeaders(endpoint: Endpoint, headers: Headers): Endpoint {
-  return headers === undefined ? endpoint : { ...endpoint, headers: { ...endpoint.headers, ...headers } };
-}
+type Headers = Endpoint['headers'] | undefined;
 
 /** Delivers one request; to be closed at the end. */
 interface Poster {
@@ -201,8 +204,7 @@ async function deliver(
   try {
     let absentTries = 0;
     for (const [index, request] of requests.entries()) {
-      // Level 1, as in src/export/http-sender.ts.
-      const body = endpoint.gzip && !job.isCompressed ? gzipSync(request, { level: 1 }) : request;
+      const body = endpoint.gzip && !job.isCompressed ? gzipSync(request) : request;
       for (let delayMs = FIRST_RETRY_MS; ; delayMs = Math.min(delayMs * 2, MAX_RETRY_MS)) {
         const answer = await poster.post(body, deadlineMs - performance.now(), job.headers?.[index]);
         if ('status' in answer && !isRetryableStatus(answer.status)) {
