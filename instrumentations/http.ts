@@ -16,17 +16,17 @@ import type { Begun, Instrumentation, Operation, Span, TraceContext, Tracing } f
 import { createStamp } from '../src/hook/stamp';
 import { isAbort, isPurpose } from '../src/http/cancellation';
 import { type ClientTarget, clientAttributes, endClientSpan, serverOf } from '../src/http/client-attributes';
-import { captureHeaders, firstValue, rawHeader } from '../src/http/headers';
+import { captureHeaders, firstValue, RawServerHeaders, rawHeader, serverHeaders } from '../src/http/headers';
 import { isHealthCheck } from '../src/http/health';
 import { isIgnored } from '../src/http/ignore';
 import { setMethod, spanName } from '../src/http/method';
-import { type ServerRequest, serverAttributes } from '../src/http/server-attributes';
+import { ServerConnection, type ServerRequest, serverAttributes } from '../src/http/server-attributes';
 import { isSigned } from '../src/http/signed';
-import { ERROR_TYPE, HTTP_REQUEST_HEADER, HTTP_RESPONSE_HEADER, HTTP_RESPONSE_STATUS_CODE } from '../src/semconv';
+import { setStatus } from '../src/http/status';
+import { HTTP_REQUEST_HEADER, HTTP_RESPONSE_HEADER } from '../src/semconv';
 
 const SERVER = 1;
 const CLIENT = 2;
-const ERROR = { code: 2 } as const;
 
 type Emit = (this: unknown, event: unknown, ...args: unknown[]) => boolean;
 
@@ -83,16 +83,16 @@ function patchServer(server: object, scheme: string, tracing: Tracing): void {
   const operation = serverOperation(scheme, tracing);
 
   tracing.replace(server, 'emit', (original) => {
-    const emit: Emit = function (event, ...rest) {
+    const emit: Emit = function (event) {
       switch (event) {
         // An application that has a listener for one of the latter two may emit `request` itself afterwards.
         case 'request':
         case 'checkContinue':
         case 'checkExpectation':
-          return serve(tracing, operation, original as Emit, this, arguments, rest, event !== 'request');
+          return serve(tracing, operation, original as Emit, this, arguments, event !== 'request');
         case 'upgrade':
         case 'connect':
-          return handOver(tracing, operation, original as Emit, this, arguments, rest);
+          return handOver(tracing, operation, original as Emit, this, arguments);
         default:
           return Reflect.apply(original, this, arguments);
       }
@@ -107,11 +107,16 @@ function serve(
   original: Emit,
   server: unknown,
   args: ArrayLike<unknown>,
-  rest: unknown[],
   repeats: boolean,
 ): boolean {
   let context: TraceContext | undefined;
-  if (!tracing.off) context = tracing.guard(() => beginExchange(tracing, operation, server, rest, repeats));
+  if (!tracing.off) {
+    try {
+      context = beginExchange(tracing, operation, server, args[1], args[2], repeats);
+    } catch (error) {
+      tracing.fail(error);
+    }
+  }
   return context === undefined
     ? Reflect.apply(original, server, args as never)
     : tracing.run(context, original as never, server, args);
@@ -125,11 +130,12 @@ function beginExchange(
   tracing: Tracing,
   operation: Operation,
   server: unknown,
-  [request, response]: unknown[],
+  request: unknown,
+  response: unknown,
   repeats: boolean,
 ): TraceContext | undefined {
   if (!isObject(request) || !isObject(response) || exchangeOf.get(response) !== undefined) return undefined;
-  const message = request as unknown as IncomingMessage;
+  const message = request as IncomingMessage;
   // A request of http2's compatibility API: its stream has the span.
   if (message.httpVersionMajor >= 2) return undefined;
   const ignored = ignoredContext(message, tracing);
@@ -160,9 +166,12 @@ function serverOperation(scheme: string, tracing: Tracing): Operation<unknown, [
     kind: SERVER,
     name: ({ args: [request] }) => spanName(request.method ?? '', http.knownMethods),
     parent: ({ args: [request] }) => tracing.extract((name) => header(request, name)),
-    attributes: ({ args: [request] }) => {
-      const attributes = serverAttributes(describeRequest(request, scheme), http);
-      captureHeaders(attributes, HTTP_REQUEST_HEADER, http.serverRequestHeaders, (name) => header(request, name));
+    attributes: ({ args: [request] }, blocks) => {
+      const connection = connectionTo(request.socket);
+      const attributes = serverAttributes(describeRequest(request, scheme), http, connection, blocks);
+      if (http.serverRequestHeaders.length > 0) {
+        captureHeaders(attributes, HTTP_REQUEST_HEADER, http.serverRequestHeaders, (name) => header(request, name));
+      }
       return attributes;
     },
     end: (span, { error, value }) => endServerSpan(span, error, value, tracing),
@@ -170,31 +179,40 @@ function serverOperation(scheme: string, tracing: Tracing): Operation<unknown, [
 }
 
 function describeRequest(request: IncomingMessage, scheme: string): ServerRequest {
-  const { socket } = request;
+  const { rawHeaders, httpVersion } = request;
   return {
     method: request.method ?? '',
     target: request.url ?? '',
     scheme,
-    version: request.httpVersion,
-    header: (name) => firstValue(header(request, name)),
-    peerAddress: socket?.remoteAddress,
-    peerPort: socket?.remotePort,
+    version: typeof httpVersion === 'string' ? httpVersion : undefined,
+    headers: hasRawHeaders(rawHeaders)
+      ? new RawServerHeaders(rawHeaders)
+      : serverHeaders((name) => header(request, name)),
   };
 }
 
-function endServerSpan(span: Span, error: unknown, response: ServerResponse | undefined, tracing: Tracing): void {
-  const status = response?.headersSent ? response.statusCode : undefined;
-  if (response === undefined || status === undefined) return;
-  const attributes: Attributes = { [HTTP_RESPONSE_STATUS_CODE]: status };
-  captureHeaders(attributes, HTTP_RESPONSE_HEADER, tracing.config.http.serverResponseHeaders, (name) =>
-    response.getHeader(name),
-  );
-  // 4xx is the client's failure, not the server's.
-  if (status >= 500 && error === undefined) {
-    attributes[ERROR_TYPE] = String(status);
-    span.setStatus(ERROR);
+const connectionOf = createStamp<ServerConnection>();
+
+function connectionTo(socket: Socket | undefined): ServerConnection {
+  if (!isObject(socket)) return new ServerConnection(undefined, undefined);
+  let connection = connectionOf.get(socket);
+  if (connection === undefined) {
+    connection = new ServerConnection(socket.remoteAddress, socket.remotePort);
+    connectionOf.set(socket, connection);
   }
-  span.adopt(attributes);
+  return connection;
+}
+
+function endServerSpan(span: Span, error: unknown, response: ServerResponse | undefined, tracing: Tracing): void {
+  if (response === undefined || !response.headersSent) return;
+  const { serverResponseHeaders } = tracing.config.http;
+  if (serverResponseHeaders.length > 0) {
+    const attributes: Attributes = {};
+    captureHeaders(attributes, HTTP_RESPONSE_HEADER, serverResponseHeaders, (name) => response.getHeader(name));
+    span.adopt(attributes);
+  }
+  // 4xx is the client's failure, not the server's.
+  setStatus(span, response.statusCode, response.statusCode >= 500 && error === undefined);
 }
 
 /** `finish`: everything was handed over. `close` without it: the connection is gone. */
@@ -209,20 +227,24 @@ function patchResponse(response: object, tracing: Tracing): void {
           ? tracing.run(begun.context, original as never, this, arguments)
           : Reflect.apply(original, this, arguments);
       } finally {
-        tracing.guard(() => endExchange(begun, event, this as ServerResponse));
+        endExchange(begun, event, this as ServerResponse, tracing);
       }
     };
     return emit;
   });
 }
 
-function endExchange(begun: Begun, event: 'finish' | 'close', response: ServerResponse): void {
-  if (event === 'finish') {
-    begun.done(undefined, response);
-    return;
+function endExchange(begun: Begun, event: 'finish' | 'close', response: ServerResponse, tracing: Tracing): void {
+  try {
+    if (event === 'finish') {
+      begun.end(undefined, response);
+      return;
+    }
+    begun.end(aborted(response), response);
+    exchangeOf.set(response, undefined);
+  } catch (error) {
+    tracing.fail(error);
   }
-  begun.done(aborted(response), response);
-  exchangeOf.set(response, undefined);
 }
 
 const CUT_OFF = { code: 'ECONNRESET', message: 'the connection was closed before the response was complete' };
@@ -242,18 +264,18 @@ function handOver(
   original: Emit,
   server: unknown,
   args: ArrayLike<unknown>,
-  rest: unknown[],
 ): boolean {
-  const [request, socket] = rest;
+  const request = args[1];
+  const socket = args[2];
   if (tracing.off || !isObject(request) || !isObject(socket)) return Reflect.apply(original, server, args as never);
-  const ignored = tracing.guard(() => ignoredContext(request as unknown as IncomingMessage, tracing));
+  const ignored = tracing.guard(() => ignoredContext(request as IncomingMessage, tracing));
   if (ignored !== undefined) return tracing.run(ignored, original as never, server, args) as boolean;
   const begun = tracing.begin(operation, { self: server, args: [request, undefined] });
   if (begun === undefined) return Reflect.apply(original, server, args as never);
   if (begun.span !== undefined) tracing.guard(() => watchHandOver(socket as never, begun, tracing));
   const handled = tracing.run(begun.context, original as never, server, args) as boolean;
   // Nobody listens: Node destroys the socket.
-  if (!handled) begun.done();
+  if (!handled) begun.end();
   return handled;
 }
 
@@ -272,10 +294,7 @@ function watchHandOver(socket: Socket, { span, done }: Begun, tracing: Tracing):
         restore();
         tracing.guard(() => {
           const status = method === 'destroy' ? undefined : statusOf(args[0]);
-          if (status !== undefined) {
-            span?.adopt({ [HTTP_RESPONSE_STATUS_CODE]: status });
-            if (status >= 500) span?.adopt({ [ERROR_TYPE]: String(status) }).setStatus(ERROR);
-          }
+          if (status !== undefined && span !== undefined) setStatus(span, status, status >= 500);
           // Node destroys a socket whose other side went away by the same method.
           if (method === 'destroy') done(args[0] ?? CUT_OFF);
           else done();
@@ -321,9 +340,13 @@ function hasListener(emitter: unknown, event: unknown): boolean {
 /** Adapters that emit `request` themselves may hand over messages that have `headers` only. */
 function header(request: IncomingMessage, name: string): string | string[] | undefined {
   const { rawHeaders } = request;
-  if (Array.isArray(rawHeaders) && rawHeaders.length > 0) return rawHeader(rawHeaders, name);
+  if (hasRawHeaders(rawHeaders)) return rawHeader(rawHeaders, name);
   const value = (request.headers as Record<string, unknown> | undefined)?.[name];
   return typeof value === 'string' || Array.isArray(value) ? (value as string | string[]) : undefined;
+}
+
+function hasRawHeaders(rawHeaders: unknown): rawHeaders is string[] {
+  return Array.isArray(rawHeaders) && rawHeaders.length > 0;
 }
 
 // Client.
@@ -372,7 +395,7 @@ function patchRequestFunctions(module: { request: unknown; get: unknown }, traci
           request = Reflect.apply(original, this, args);
         } catch (error) {
           // The constructor refused its arguments: there is no request, but there was a call.
-          tracing.begin(failing, { self: this, args })?.done(error);
+          tracing.begin(failing, { self: this, args })?.end(error);
           throw error;
         }
         // Before 22.12 Node publishes nothing at creation; the headers have not left yet.
@@ -541,17 +564,17 @@ function onClientEvent(attempt: Attempt, request: ClientRequest, event: unknown,
     case 'upgrade':
     case 'connect':
       if (isObject(arg)) contextOf.set(arg, attempt.caller);
-      attempt.begun?.done(undefined, arg);
+      attempt.begun?.end(undefined, arg);
       break;
     case 'timeout':
       attempt.timedOut = true;
       break;
     case 'error':
-      attempt.begun?.done(failureOf(attempt, arg));
+      attempt.begun?.end(failureOf(attempt, arg));
       break;
     case 'close':
       // A 101 that nobody listens to: Node closes the connection without a `response`.
-      attempt.begun?.done(attempt.timedOut ? TIMEOUT : undefined, (request as { res?: unknown }).res ?? undefined);
+      attempt.begun?.end(attempt.timedOut ? TIMEOUT : undefined, (request as { res?: unknown }).res ?? undefined);
       break;
   }
 }

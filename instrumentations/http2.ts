@@ -12,13 +12,14 @@ import type { Attributes } from '@opentelemetry/api';
 import type { Done, Instrumentation, Operation, Span, TraceContext, Tracing } from '../src/hook/instrumentation';
 import { createStamp } from '../src/hook/stamp';
 import { type ClientTarget, clientAttributes, endClientSpan, serverOf } from '../src/http/client-attributes';
-import { captureHeaders, firstValue } from '../src/http/headers';
+import { captureHeaders, firstValue, serverHeaders } from '../src/http/headers';
 import { isHealthCheck } from '../src/http/health';
 import { isIgnored } from '../src/http/ignore';
 import { spanName } from '../src/http/method';
-import { serverAttributes } from '../src/http/server-attributes';
+import { ServerConnection, serverAttributes } from '../src/http/server-attributes';
 import { isSigned } from '../src/http/signed';
-import { ERROR_TYPE, HTTP_REQUEST_HEADER, HTTP_RESPONSE_HEADER, HTTP_RESPONSE_STATUS_CODE } from '../src/semconv';
+import { setStatus } from '../src/http/status';
+import { HTTP_REQUEST_HEADER, HTTP_RESPONSE_HEADER } from '../src/semconv';
 
 const SERVER = 1;
 const CLIENT = 2;
@@ -170,19 +171,18 @@ function serverOperation(tracing: Tracing): Operation<object, [ServerHttp2Stream
     kind: SERVER,
     name: ({ args: [, headers] }) => spanName(firstValue(headers[':method']) ?? '', http.knownMethods),
     parent: ({ args: [, headers] }) => tracing.extract((name) => headers[name]),
-    attributes: ({ args: [stream, headers] }) => {
-      const socket = socketOf(stream.session);
+    attributes: ({ args: [stream, headers] }, blocks) => {
       const attributes = serverAttributes(
         {
           method: firstValue(headers[':method']) ?? '',
           target: firstValue(headers[':path']) ?? firstValue(headers[':authority']) ?? '',
           scheme: firstValue(headers[':scheme']) ?? 'http',
           version: VERSION,
-          header: (name) => firstValue(headers[name]),
-          peerAddress: socket?.remoteAddress,
-          peerPort: socket?.remotePort,
+          headers: serverHeaders((name) => headers[name]),
         },
         http,
+        connectionTo(stream.session),
+        blocks,
       );
       captureHeaders(attributes, HTTP_REQUEST_HEADER, http.serverRequestHeaders, (name) => headers[name]);
       return attributes;
@@ -195,13 +195,21 @@ function endServerSpan(span: Span, error: unknown, stream: ServerHttp2Stream | u
   const sent = stream?.sentHeaders;
   const status = sent?.[':status'];
   if (sent === undefined || status === undefined) return;
-  const attributes: Attributes = { [HTTP_RESPONSE_STATUS_CODE]: Number(status) };
+  const attributes: Attributes = {};
   captureHeaders(attributes, HTTP_RESPONSE_HEADER, tracing.config.http.serverResponseHeaders, (name) => sent[name]);
-  if (Number(status) >= 500 && error === undefined) {
-    attributes[ERROR_TYPE] = String(status);
-    span.setStatus({ code: 2 });
-  }
   span.adopt(attributes);
+  setStatus(span, Number(status), Number(status) >= 500 && error === undefined);
+}
+
+const connectionOf = createStamp<ServerConnection>();
+
+function connectionTo(session: Http2Session | undefined): ServerConnection {
+  const known = session && connectionOf.get(session);
+  if (known !== undefined) return known;
+  const socket = socketOf(session);
+  const connection = new ServerConnection(socket?.remoteAddress, socket?.remotePort);
+  if (session !== undefined && socket !== undefined) connectionOf.set(session, connection);
+  return connection;
 }
 
 /** A destroyed session has a socket that throws when it is looked at. */

@@ -7,7 +7,8 @@ import { loadConfig } from '../src/config';
 import { createQueryDescriber, type SqlDialect } from '../src/db/query';
 import { encodeResource, SpanBatch } from '../src/export/encode';
 import { clientAttributes } from '../src/http/client-attributes';
-import { serverAttributes } from '../src/http/server-attributes';
+import { serverHeaders } from '../src/http/headers';
+import { ServerConnection, serverAttributes } from '../src/http/server-attributes';
 import { addFields, readField } from '../src/messaging/amqp-headers';
 import { brokerOf } from '../src/messaging/broker';
 import { createPropagator } from '../src/propagation/composite';
@@ -15,6 +16,7 @@ import { loadPropagator } from '../src/propagation/load';
 import { headerValues } from '../src/rpc/metadata';
 import { decodeMessage, parseTimeout } from '../src/rpc/status';
 import { parsePeer, parseTarget } from '../src/rpc/target';
+import { BlockList } from '../src/trace/attribute-block';
 import { ROOT_CONTEXT } from '../src/trace/context';
 import { startSpan } from './export/parts';
 import { type Random, random } from './support/random';
@@ -155,13 +157,11 @@ test('URLs and what proxies say of them', () => {
         target,
         scheme: 'http',
         version: '1.1',
-        header: (name) => headers[name],
-        localAddress: undefined,
-        localPort: undefined,
-        peerAddress: mutate(source, '::ffff:1.2.3.4'),
-        peerPort: 4711,
-      } as Parameters<typeof serverAttributes>[0],
+        headers: serverHeaders((name) => headers[name]),
+      },
       http,
+      new ServerConnection(mutate(source, '::ffff:1.2.3.4'), 4711),
+      new BlockList(),
     );
     for (const attributes of [client, server]) {
       const ports = [attributes['server.port'], attributes['network.peer.port']].filter((it) => it !== undefined);

@@ -1,5 +1,6 @@
 import type { Attributes, SpanContext } from '@opentelemetry/api';
 import type { Resource } from '../resource';
+import type { AttributeBlock } from '../trace/attribute-block';
 import { cut } from '../trace/attributes';
 import type { InstrumentationScope, Span, SpanEvent, SpanLimits, SpanLink } from '../trace/span';
 
@@ -293,7 +294,8 @@ function writeSpan(writer: ProtoWriter, span: Span): void {
   if (identity.traceState !== undefined) writer.writeString(TAG_THIRD, traceStateOf(identity.traceState));
   writer.writeString(0x2a, span.name);
   writeTimes(writer, span);
-  const dropped = writeAttributes(writer, TAG_SPAN_ATTRIBUTE, span.attributes, limits, limits.attributeCountLimit);
+  const room = limits.attributeCountLimit - writeBlocks(writer, span);
+  const dropped = writeAttributes(writer, TAG_SPAN_ATTRIBUTE, span.ownAttributes, limits, room);
   writer.writeCount(0x50, span.droppedAttributesCount + dropped);
   for (const event of span.events) writeEvent(writer, event, limits);
   writer.writeCount(0x60, span.droppedEventsCount);
@@ -318,6 +320,35 @@ function writeSpan(writer: ProtoWriter, span: Span): void {
     writer.length += width - 2;
   }
   putVarint(writer.buffer, mark - 2, size);
+}
+
+/** Returns how many attributes were written. */
+function writeBlocks(writer: ProtoWriter, span: Span): number {
+  const { block0, block1, block2, block3 } = span;
+  if (block0 === undefined) return 0;
+  const { limits } = span.shared;
+  const count = span.blockCount;
+  if (count > limits.attributeCountLimit) {
+    // More in the blocks alone than there may be: as one object, which is then written without the rest.
+    void span.attributes;
+    return 0;
+  }
+  writeBlock(writer, block0, limits);
+  if (block1 !== undefined) writeBlock(writer, block1, limits);
+  if (block2 !== undefined) writeBlock(writer, block2, limits);
+  if (block3 !== undefined) writeBlock(writer, block3, limits);
+  return count;
+}
+
+function writeBlock(writer: ProtoWriter, block: AttributeBlock, limits: SpanLimits): void {
+  let { encoded } = block;
+  if (encoded === undefined || encoded.limits !== limits) {
+    const bytes = new ProtoWriter(256);
+    writeAttributes(bytes, TAG_SPAN_ATTRIBUTE, block.attributes, limits, Number.POSITIVE_INFINITY);
+    encoded = { bytes: Uint8Array.prototype.slice.call(bytes.bytes()), limits };
+    block.encoded = encoded;
+  }
+  writer.writeBytes(encoded.bytes);
 }
 
 function isKind(kind: unknown): kind is number {

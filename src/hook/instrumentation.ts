@@ -8,9 +8,11 @@
  */
 import type { Attributes, SpanKind } from '@opentelemetry/api';
 import type { Config } from '../config';
+import type { AttributeBlocks } from '../trace/attribute-block';
 import type { TraceContext } from '../trace/context';
 import type { Span } from '../trace/span';
 
+export type { AttributeBlocks } from '../trace/attribute-block';
 export type { TraceContext } from '../trace/context';
 export type { Span } from '../trace/span';
 
@@ -80,8 +82,11 @@ export interface Operation<Self = any, Args extends unknown[] = any[], Result = 
   parent?(call: Call<Self, Args>): TraceContext;
   /** Contexts that the span links to; those without a span are left out. Only asked for when the span records. */
   links?(call: Call<Self, Args>): readonly TraceContext[];
-  /** One fresh literal, adopted by the span; only asked for when the span records. `undefined` values are left out. */
-  attributes(call: Call<Self, Args>): Attributes;
+  /**
+   * One fresh literal, adopted by the span; only asked for when the span records. `undefined` values are left out.
+   * What many spans have in common can go to `blocks` instead, which spares encoding it again.
+   */
+  attributes(call: Call<Self, Args>, blocks: AttributeBlocks): Attributes;
   /** Puts the propagation fields into `call.args` or an object of the library's own, never into the user's objects. */
   inject?(call: Call<Self, Args>, write: (set: FieldSetter) => void): void;
   /**
@@ -105,7 +110,10 @@ export interface Begun {
   readonly context: TraceContext;
   /** `undefined` when the span is not sampled. */
   readonly span: Span | undefined;
+  /** `end` as a function of its own; made when it is asked for. */
   readonly done: Done;
+  /** Ends the operation, as `Done` says. */
+  end(error?: unknown, value?: unknown): void;
 }
 
 /** What the engine offers an instrumentation. */
@@ -153,6 +161,8 @@ export interface Tracing {
   isClaimed(connection: object): boolean;
   /** Runs our own code: what it throws is counted and swallowed, and `undefined` comes back. */
   guard<Result>(fn: () => Result): Result | undefined;
+  /** Takes note of an error of ours, where a `try` of its own costs less than the function `guard` needs. */
+  fail(error: unknown): void;
   /** True once the instrumentation was switched off because it kept failing. */
   readonly off: boolean;
 }

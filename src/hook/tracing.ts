@@ -1,6 +1,8 @@
+import type { Attributes } from '@opentelemetry/api';
 import type { Config } from '../config';
 import type { PropagationHosts } from '../propagation/hosts';
 import type { Propagator } from '../propagation/propagator';
+import { BlockList } from '../trace/attribute-block';
 import {
   activeContext,
   applyInContext,
@@ -172,6 +174,10 @@ export class InstrumentationTracing implements Tracing {
     return this.#guard.run(fn);
   }
 
+  fail(error: unknown): void {
+    this.#guard.fail(error);
+  }
+
   /** One call of a replaced function. */
   #call(operation: Operation, entry: boolean, original: AnyFunction, self: unknown, userArgs: unknown[]): unknown {
     // Only an operation that edits its arguments, or whose callback is bound, needs a second list.
@@ -180,37 +186,36 @@ export class InstrumentationTracing implements Tracing {
     if (begun === undefined)
       return Reflect.apply(original, self, operation.inject === undefined ? userArgs : call.args);
 
-    const { done } = begun;
     let settled = false;
-    if (operation.settle === undefined) settled = this.#bindCallback(call, done);
+    if (operation.settle === undefined) settled = this.#bindCallback(call, begun);
     let result: unknown;
     try {
       result = entry
         ? applyInContext(begun.context, original, self, call.args)
         : Reflect.apply(original, self, call.args);
     } catch (error) {
-      done(error);
+      begun.end(error);
       throw error;
     }
     if (settled) return result;
     try {
-      if (operation.settle !== undefined && operation.settle(call, result, done) !== false) return result;
-      return settleByDefault(result, done);
+      if (operation.settle !== undefined && operation.settle(call, result, begun.done) !== false) return result;
+      return settleByDefault(result, begun);
     } catch (error) {
       this.#guard.fail(error);
-      done();
+      begun.end();
       return result;
     }
   }
 
   /** Replaces a trailing callback by one that ends the span first and runs in the caller's context. */
-  #bindCallback(call: Call, done: Done): boolean {
+  #bindCallback(call: Call, begun: Begun): boolean {
     const last = call.args.length - 1;
     const callback = call.args[last];
     if (typeof callback !== 'function') return false;
     const caller = activeContext();
     call.args[last] = standIn(callback, (self, results) => {
-      done(results[0] ?? undefined, results[1]);
+      begun.end(results[0] ?? undefined, results[1]);
       return applyInContext(caller, callback, self, results);
     });
     return true;
@@ -228,19 +233,25 @@ export class InstrumentationTracing implements Tracing {
 
     const tracer = this.#tracer;
     const { kind } = operation;
-    let attributes = tracer.describesFirst(parent.identity) ? operation.attributes(call) : undefined;
+    const attributes = tracer.describesFirst(parent.identity) ? describe(operation, call) : undefined;
     const identity = tracer.decide(parent, name, kind, attributes, undefined);
     const context = parent.withIdentity(identity);
     if (!identity.sampled) {
       this.#inject(operation, call, context);
-      return { context, span: undefined, done: ignore };
+      return new RunningOperation(context, undefined, operation, this.#guard);
     }
 
-    attributes ??= operation.attributes(call);
-    const span = tracer.record(identity, parent.identity, name, kind, attributes, startMs);
+    let span: Span;
+    if (attributes !== undefined) {
+      span = tracer.record(identity, parent.identity, name, kind, attributes, startMs);
+    } else {
+      blocks.clear();
+      const own = operation.attributes(call, blocks);
+      span = tracer.record(identity, parent.identity, name, kind, own, startMs, blocks);
+    }
     if (operation.links !== undefined) addLinks(span, operation.links(call));
     this.#inject(operation, call, context);
-    return { context, span, done: this.#doneOnce(span, operation) };
+    return new RunningOperation(context, span, operation, this.#guard);
   }
 
   #inject(operation: Operation, call: Call, context: TraceContext): void {
@@ -254,26 +265,53 @@ export class InstrumentationTracing implements Tracing {
       this.#guard.fail(error);
     }
   }
+}
 
-  #doneOnce(span: Span, operation: Operation): Done {
-    return (error, value) => {
-      if (span.ended) return;
-      try {
-        operation.end?.(span, { error, value });
-        if (error !== undefined) recordError(span, error);
-      } catch (failure) {
-        this.#guard.fail(failure);
-      }
-      try {
-        span.end();
-      } catch (failure) {
-        this.#guard.fail(failure);
-      }
-    };
+/** A started operation. A class and not a closure: there is one for each call. */
+class RunningOperation implements Begun {
+  readonly #operation: Operation;
+  readonly #guard: Guard;
+
+  constructor(
+    readonly context: TraceContext,
+    readonly span: Span | undefined,
+    operation: Operation,
+    guard: Guard,
+  ) {
+    this.#operation = operation;
+    this.#guard = guard;
+  }
+
+  get done(): Done {
+    return (error, value) => this.end(error, value);
+  }
+
+  end(error?: unknown, value?: unknown): void {
+    const { span } = this;
+    if (span === undefined || span.ended) return;
+    try {
+      this.#operation.end?.(span, { error, value });
+      if (error !== undefined) recordError(span, error);
+    } catch (failure) {
+      this.#guard.fail(failure);
+    }
+    try {
+      span.end();
+    } catch (failure) {
+      this.#guard.fail(failure);
+    }
   }
 }
 
-function ignore(): void {}
+/** Everything about a call as one object, for a sampler that reads it. */
+function describe(operation: Operation, call: Call): Attributes {
+  blocks.clear();
+  const own = operation.attributes(call, blocks);
+  return blocks.mergedWith(own);
+}
+
+/** Where `attributes` puts its blocks while a span is made; one for all, since making a span never waits. */
+const blocks = new BlockList();
 
 function addLinks(span: Span, contexts: readonly TraceContext[]): void {
   for (const { identity } of contexts) if (identity !== undefined) span.addLink({ context: identity.spanContext() });
@@ -300,18 +338,18 @@ function isEntry(operation: Operation): boolean {
 }
 
 /** Returns what the application gets: the derived promise, so that an unhandled rejection still surfaces as one. */
-function settleByDefault(result: unknown, done: Done): unknown {
+function settleByDefault(result: unknown, begun: Begun): unknown {
   if (!(result instanceof Promise)) {
-    done(undefined, result);
+    begun.end(undefined, result);
     return result;
   }
   return result.then(
     (value) => {
-      done(undefined, value);
+      begun.end(undefined, value);
       return value;
     },
     (error) => {
-      done(error ?? new Error('rejected without a reason'));
+      begun.end(error ?? new Error('rejected without a reason'));
       throw error;
     },
   );
@@ -319,7 +357,7 @@ function settleByDefault(result: unknown, done: Done): unknown {
 
 /** Error status and `error.type`, unless the instrumentation set its own (conventions: recording errors). */
 export function recordError(span: Span, error: unknown): void {
-  if (span.attributes[ERROR_TYPE] === undefined) span.adopt({ [ERROR_TYPE]: errorType(error) });
+  if (span.getAttribute(ERROR_TYPE) === undefined) span.adopt({ [ERROR_TYPE]: errorType(error) });
   if (span.status.code !== 0) return;
   const message = messageOf(error);
   span.setStatus(message === undefined ? { code: STATUS_ERROR } : { code: STATUS_ERROR, message });

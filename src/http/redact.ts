@@ -6,19 +6,35 @@ const REDACTED = 'REDACTED';
  */
 export function redactQuery(query: string, sensitive: ReadonlySet<string>): string {
   if (sensitive.size === 0) return query;
+  const lengths = lengthsOf(sensitive);
   let redacted = '';
   let copied = 0;
   for (let start = 0; start <= query.length; ) {
     let end = query.indexOf('&', start);
     if (end < 0) end = query.length;
     const equals = query.indexOf('=', start);
-    if (equals >= start && equals < end && sensitive.has(query.slice(start, equals))) {
+    // Only a name of the right length is worth cutting out and looking up.
+    if (equals >= start && equals < end && lengths[equals - start] === 1 && sensitive.has(query.slice(start, equals))) {
       redacted += query.slice(copied, equals + 1) + REDACTED;
       copied = end;
     }
     start = end + 1;
   }
   return copied === 0 ? query : redacted + query.slice(copied);
+}
+
+let measured: ReadonlySet<string> | undefined;
+let measuredLengths: readonly (1 | undefined)[] = [];
+
+/** `1` at each length that a name of the list has. There is one list in a process. */
+function lengthsOf(sensitive: ReadonlySet<string>): readonly (1 | undefined)[] {
+  if (sensitive !== measured) {
+    const lengths: (1 | undefined)[] = [];
+    for (const name of sensitive) lengths[name.length] = 1;
+    measured = sensitive;
+    measuredLengths = lengths;
+  }
+  return measuredLengths;
 }
 
 /** The same for a path with query, or a whole URL; a fragment stays as it is. */

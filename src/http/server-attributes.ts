@@ -12,9 +12,10 @@ import {
   URL_SCHEME,
   USER_AGENT_ORIGINAL,
 } from '../semconv';
+import { AttributeBlock, type AttributeBlocks, BlockSlot } from '../trace/attribute-block';
 import { defaultPort, parseAuthority, schemeLength } from './authority';
 import { readForwarded } from './forwarded';
-import { setMethod } from './method';
+import { addMethod } from './method';
 import { redactQuery } from './redact';
 
 /** A request as a server sees it, of any HTTP version. */
@@ -26,47 +27,98 @@ export interface ServerRequest {
   readonly scheme: string;
   /** `1.1`, `2`; `undefined` when unknown. */
   readonly version: string | undefined;
-  /** First value of a header, name in lower case. */
-  header(name: string): string | undefined;
-  readonly peerAddress: string | undefined;
-  readonly peerPort: number | undefined;
+  readonly headers: ServerHeaders;
 }
 
-/** What a server span starts with (conventions: http/http-spans, server). */
-export function serverAttributes(request: ServerRequest, config: HttpConfig): Attributes {
-  const attributes: Attributes = {};
-  setMethod(attributes, request.method, config.knownMethods);
+/** The headers that describe a request, each with its first value. */
+export interface ServerHeaders {
+  /** The `:authority` pseudo-header or the Host header. */
+  readonly host: string | undefined;
+  readonly userAgent: string | undefined;
+  readonly forwarded: string | undefined;
+  readonly xForwardedProto: string | undefined;
+  readonly xForwardedHost: string | undefined;
+  readonly xForwardedFor: string | undefined;
+}
 
-  const { header } = request;
+/** What the requests of one connection usually have in common. */
+export class ServerConnection {
+  readonly network = new BlockSlot();
+  readonly caller = new BlockSlot();
+
+  constructor(
+    readonly peerAddress: string | undefined,
+    readonly peerPort: number | undefined,
+  ) {}
+}
+
+/**
+ * What a server span starts with (conventions: http/http-spans, server). What repeats from request to request of a
+ * `connection` goes to `blocks`.
+ */
+export function serverAttributes(
+  request: ServerRequest,
+  config: HttpConfig,
+  connection: ServerConnection,
+  blocks: AttributeBlocks,
+): Attributes {
+  const { path, query, authority } = splitTarget(request.target);
+  const attributes: Attributes = { [URL_PATH]: path };
+  if (query !== '') attributes[URL_QUERY] = redactQuery(query, config.sensitiveQueryParameters);
+  addMethod(attributes, blocks, request.method, config.knownMethods);
+
+  const { headers, version } = request;
   const forwarded = readForwarded(
-    header('forwarded'),
-    header('x-forwarded-proto'),
-    header('x-forwarded-host'),
-    header('x-forwarded-for'),
+    headers.forwarded,
+    headers.xForwardedProto,
+    headers.xForwardedHost,
+    headers.xForwardedFor,
   );
   const scheme = forwarded.proto ?? request.scheme;
-  attributes[URL_SCHEME] = scheme;
+  const host = forwarded.host ?? headers.host ?? authority;
+  const { network, caller } = connection;
+  if (network.repeats(scheme, host, version)) {
+    network.block ??= new AttributeBlock(networkAttributes(scheme, host, version, connection));
+    blocks.add(network.block);
+  } else {
+    Object.assign(attributes, networkAttributes(scheme, host, version, connection));
+  }
 
-  const { path, query, authority } = splitTarget(request.target);
-  attributes[URL_PATH] = path;
-  if (query !== '') attributes[URL_QUERY] = redactQuery(query, config.sensitiveQueryParameters);
+  const client = forwarded.client ?? connection.peerAddress;
+  const { userAgent } = headers;
+  if (caller.repeats(client, userAgent)) {
+    caller.block ??= new AttributeBlock(callerAttributes(client, userAgent));
+    blocks.add(caller.block);
+  } else {
+    Object.assign(attributes, callerAttributes(client, userAgent));
+  }
+  return attributes;
+}
 
-  const server = parseAuthority(forwarded.host ?? header(':authority') ?? header('host') ?? authority ?? '');
+function networkAttributes(
+  scheme: string,
+  host: string | undefined,
+  version: string | undefined,
+  { peerAddress, peerPort }: ServerConnection,
+): Attributes {
+  const attributes: Attributes = { [URL_SCHEME]: scheme };
+  const server = parseAuthority(host ?? '');
   if (server !== undefined) {
     attributes[SERVER_ADDRESS] = server.host;
     const port = server.port ?? defaultPort(scheme);
     if (port !== undefined) attributes[SERVER_PORT] = port;
   }
-
-  const { peerAddress, peerPort } = request;
-  const client = forwarded.client ?? peerAddress;
-  if (client !== undefined) attributes[CLIENT_ADDRESS] = client;
   if (peerAddress !== undefined) {
     attributes[NETWORK_PEER_ADDRESS] = peerAddress;
     if (peerPort !== undefined) attributes[NETWORK_PEER_PORT] = peerPort;
   }
-  if (typeof request.version === 'string') attributes[NETWORK_PROTOCOL_VERSION] = request.version;
-  const userAgent = header('user-agent');
+  if (version !== undefined) attributes[NETWORK_PROTOCOL_VERSION] = version;
+  return attributes;
+}
+
+function callerAttributes(client: string | undefined, userAgent: string | undefined): Attributes {
+  const attributes: Attributes = {};
+  if (client !== undefined) attributes[CLIENT_ADDRESS] = client;
   if (userAgent !== undefined) attributes[USER_AGENT_ORIGINAL] = userAgent;
   return attributes;
 }

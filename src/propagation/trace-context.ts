@@ -1,5 +1,5 @@
 import type { TraceContext } from '../trace/context';
-import { hexDigit } from '../trace/id';
+import { isHex, readHex8, startHex } from '../trace/id';
 import { FLAG_RANDOM, FLAG_SAMPLED, SpanIdentity } from '../trace/span-identity';
 import type { HeaderGetter, HeaderSetter, Propagator } from './propagator';
 import { parseTraceState, TraceState } from './trace-state';
@@ -51,8 +51,9 @@ function readTraceparent(get: HeaderGetter): SpanIdentity | undefined {
   const text = typeof header === 'string' ? header : header.length === 1 ? header[0] : undefined;
   if (typeof text !== 'string' || !isWellFormed(text)) return undefined;
 
-  const flags = byteAt(text, 53);
-  if (flags < 0) return undefined;
+  startHex();
+  const flags = readHex8(text, 53);
+  if (!isHex()) return undefined;
   const identity = SpanIdentity.parse(text, 3, text, 36, flags & KNOWN_FLAGS, true);
   // Read only now: a list without a valid parent belongs to no trace.
   if (identity !== undefined) identity.traceState = parseTraceState(get(TRACESTATE));
@@ -62,17 +63,11 @@ function readTraceparent(get: HeaderGetter): SpanIdentity | undefined {
 /** Version, length and dashes. A version after 00 may be longer, with a dash after the part we know (section 4.3). */
 function isWellFormed(text: string): boolean {
   if (text.length < LENGTH) return false;
-  const version = byteAt(text, 0);
-  if (version < 0 || version === 0xff) return false;
+  startHex();
+  const version = readHex8(text, 0);
+  if (!isHex() || version === 0xff) return false;
   if (text.length > LENGTH && (version === 0 || text.charCodeAt(LENGTH) !== DASH)) return false;
   return text.charCodeAt(2) === DASH && text.charCodeAt(35) === DASH && text.charCodeAt(52) === DASH;
-}
-
-/** Two hexadecimal digits; negative for anything else. */
-function byteAt(text: string, at: number): number {
-  const high = hexDigit(text.charCodeAt(at));
-  const low = hexDigit(text.charCodeAt(at + 1));
-  return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
 function isValid(identity: SpanIdentity): boolean {

@@ -5,6 +5,9 @@
  * ids are only ever written to bytes, so strings are built when somebody asks.
  */
 
+/** What HEX_VALUE holds for a character that is no digit. */
+const INVALID = 0x80;
+
 const HEX_BYTE: string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
 /** xoshiro128** state; any value but all zeros is valid. */
@@ -67,24 +70,46 @@ export function hex32(value: number): string {
   );
 }
 
-/** The value of one lower-case hexadecimal character code, or -1: upper case is invalid in `traceparent`. */
-export function hexDigit(code: number): number {
-  if (code >= 48 && code <= 57) return code - 48;
-  if (code >= 97 && code <= 102) return code - 87;
-  return -1;
-}
+/** Values of lower-case hexadecimal digits by character code; upper case is invalid in `traceparent`, as is all else. */
+const HEX_VALUE = new Uint8Array(256).fill(INVALID);
+for (let value = 0; value < 16; value++) HEX_VALUE[value.toString(16).charCodeAt(0)] = value;
+
+/** Bits of all digits read since `startHex`, and bits above the lowest four for what is no digit. */
+let seen = 0;
 
 /**
- * Reads eight lower-case hexadecimal characters at `at` as a signed 32-bit integer.
- * Returns `NaN` for any other character.
+ * Begins reading hexadecimal digits; `isHex` tells afterwards whether all that was read were some. Checking each call's
+ * result would cost more than the reading: a trace id is read of every request.
  */
-export function parseHex32(text: string, at: number): number {
+export function startHex(): void {
+  seen = 0;
+}
+
+export function isHex(): boolean {
+  return (seen & ~0xf) === 0;
+}
+
+/** Two characters at `at` as a number. */
+export function readHex8(text: string, at: number): number {
+  const c0 = text.charCodeAt(at);
+  const c1 = text.charCodeAt(at + 1);
+  const high = HEX_VALUE[c0 & 0xff] as number;
+  const low = HEX_VALUE[c1 & 0xff] as number;
+  seen |= high | low | ((c0 | c1) & 0xff00);
+  return (high << 4) | low;
+}
+
+/** Eight characters at `at` as a signed 32-bit integer. */
+export function readHex32(text: string, at: number): number {
   let value = 0;
+  let bits = 0;
   for (let i = at; i < at + 8; i++) {
-    const digit = hexDigit(text.charCodeAt(i));
-    if (digit < 0) return Number.NaN;
+    const code = text.charCodeAt(i);
+    const digit = HEX_VALUE[code & 0xff] as number;
+    bits |= digit | (code & 0xff00);
     value = (value << 4) | digit;
   }
+  seen |= bits;
   return value;
 }
 

@@ -1,5 +1,5 @@
 import type { SpanContext, TraceState } from '@opentelemetry/api';
-import { hex32, parseHex32, randomInt32, traceIdHead } from './id';
+import { hex32, isHex, randomInt32, readHex32, startHex, traceIdHead } from './id';
 import type { Span } from './span';
 
 /** `trace-flags` bits: W3C Trace Context level 2, section 3.2.2.5. */
@@ -84,14 +84,14 @@ export class SpanIdentity {
     flags: number,
     isRemote: boolean,
   ): SpanIdentity | undefined {
-    const trace0 = parseHex32(trace, traceAt);
-    const trace1 = parseHex32(trace, traceAt + 8);
-    const trace2 = parseHex32(trace, traceAt + 16);
-    const trace3 = parseHex32(trace, traceAt + 24);
-    const span0 = parseHex32(span, spanAt);
-    const span1 = parseHex32(span, spanAt + 8);
-    // NaN marks a character that is no lower-case hexadecimal digit, and survives the sum.
-    if (Number.isNaN(trace0 + trace1 + trace2 + trace3 + span0 + span1)) return undefined;
+    startHex();
+    const trace0 = readHex32(trace, traceAt);
+    const trace1 = readHex32(trace, traceAt + 8);
+    const trace2 = readHex32(trace, traceAt + 16);
+    const trace3 = readHex32(trace, traceAt + 24);
+    const span0 = readHex32(span, spanAt);
+    const span1 = readHex32(span, spanAt + 8);
+    if (!isHex()) return undefined;
     if ((trace0 | trace1 | trace2 | trace3) === 0 || (span0 | span1) === 0) return undefined;
     return new SpanIdentity(trace0, trace1, trace2, trace3, span0, span1, flags, undefined, isRemote);
   }

@@ -11,6 +11,7 @@ import type {
   TimeInput,
 } from '@opentelemetry/api';
 import type { Resource } from '../resource';
+import type { AttributeBlock } from './attribute-block';
 import {
   captureAttributes,
   captureProperty,
@@ -82,7 +83,13 @@ const NO_LINKS: readonly SpanLink[] = [];
  * Times are monotonic milliseconds until somebody reads them; explicit times by the caller are kept exactly.
  */
 export class Span implements ApiSpan {
-  attributes: Attributes;
+  /** Blocks of attributes, in the order they came; see `addBlock`. Encoders read these and `ownAttributes`. */
+  block0: AttributeBlock | undefined = undefined;
+  block1: AttributeBlock | undefined = undefined;
+  block2: AttributeBlock | undefined = undefined;
+  block3: AttributeBlock | undefined = undefined;
+  /** The attributes that are in no block. */
+  ownAttributes: Attributes;
   status: SpanStatus = UNSET;
   ended = false;
   droppedAttributesCount: number;
@@ -108,7 +115,7 @@ export class Span implements ApiSpan {
     readonly startMs: number = nowMs(),
     droppedAttributesCount = 0,
   ) {
-    this.attributes = attributes;
+    this.ownAttributes = attributes;
     this.droppedAttributesCount = droppedAttributesCount;
     if (name.length > MAX_NAME_LENGTH) this.name = cut(name, MAX_NAME_LENGTH);
     identity.live = this;
@@ -214,10 +221,34 @@ export class Span implements ApiSpan {
 
   // For our own instrumentations: no copy, no check.
 
+  /** Adds attributes that many spans share. A key of a block must be in no other and is not set before. */
+  addBlock(block: AttributeBlock): this {
+    if (this.ended) return this;
+    this.#attributeCount = -1;
+    if (this.block0 === undefined) this.block0 = block;
+    else if (this.block1 === undefined) this.block1 = block;
+    else if (this.block2 === undefined) this.block2 = block;
+    else if (this.block3 === undefined) this.block3 = block;
+    else Object.assign(this.ownAttributes, block.attributes);
+    return this;
+  }
+
+  /** One attribute, wherever it is. */
+  getAttribute(key: string): AttributeValue | undefined {
+    return (
+      this.ownAttributes[key] ??
+      this.block0?.attributes[key] ??
+      this.block1?.attributes[key] ??
+      this.block2?.attributes[key] ??
+      this.block3?.attributes[key]
+    );
+  }
+
   /** Adds attributes that the caller made for this span. */
   adopt(attributes: Attributes): this {
     if (this.ended) return this;
-    const own = this.attributes;
+    if (this.block0 !== undefined) for (const key in attributes) if (this.#isInBlock(key)) this.#dissolveBlocks();
+    const own = this.ownAttributes;
     for (const key in attributes) {
       const value = attributes[key];
       if (value !== undefined) own[key] = value;
@@ -232,6 +263,12 @@ export class Span implements ApiSpan {
   }
 
   // The readable view.
+
+  /** All attributes; who asks for them may change them. */
+  get attributes(): Attributes {
+    if (this.block0 !== undefined) this.#dissolveBlocks();
+    return this.ownAttributes;
+  }
 
   get events(): readonly SpanEvent[] {
     return this.#events ?? NO_EVENTS;
@@ -285,8 +322,9 @@ export class Span implements ApiSpan {
   }
 
   #put(key: string, value: AttributeValue): void {
-    const attributes = this.attributes;
-    if (this.#attributeCount < 0) this.#attributeCount = Object.keys(attributes).length;
+    if (this.block0 !== undefined && this.#isInBlock(key)) this.#dissolveBlocks();
+    const attributes = this.ownAttributes;
+    if (this.#attributeCount < 0) this.#attributeCount = Object.keys(attributes).length + this.blockCount;
     if (!Object.hasOwn(attributes, key)) {
       if (this.#attributeCount >= this.shared.limits.attributeCountLimit) {
         this.droppedAttributesCount++;
@@ -295,6 +333,40 @@ export class Span implements ApiSpan {
       this.#attributeCount++;
     }
     defineAttribute(attributes, key, value);
+  }
+
+  /** How many attributes are in blocks. */
+  get blockCount(): number {
+    const { block0, block1, block2, block3 } = this;
+    if (block0 === undefined) return 0;
+    return block0.count + (block1?.count ?? 0) + (block2?.count ?? 0) + (block3?.count ?? 0);
+  }
+
+  #isInBlock(key: string): boolean {
+    const { block0, block1, block2, block3 } = this;
+    return (
+      (block0 !== undefined && Object.hasOwn(block0.attributes, key)) ||
+      (block1 !== undefined && Object.hasOwn(block1.attributes, key)) ||
+      (block2 !== undefined && Object.hasOwn(block2.attributes, key)) ||
+      (block3 !== undefined && Object.hasOwn(block3.attributes, key))
+    );
+  }
+
+  /** Blocks are other spans' as well: what reads or changes this span's attributes as one object gets a copy. */
+  #dissolveBlocks(): void {
+    const { block0, block1, block2, block3 } = this;
+    this.ownAttributes = {
+      ...block0?.attributes,
+      ...block1?.attributes,
+      ...block2?.attributes,
+      ...block3?.attributes,
+      ...this.ownAttributes,
+    };
+    this.block0 = undefined;
+    this.block1 = undefined;
+    this.block2 = undefined;
+    this.block3 = undefined;
+    this.#attributeCount = -1;
   }
 
   #timeOf(time: TimeInput | undefined): HrTime {

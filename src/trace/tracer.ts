@@ -9,6 +9,7 @@ import type {
   SpanOptions,
 } from '@opentelemetry/api';
 import type { Resource } from '../resource';
+import type { AttributeBlock, BlockList } from './attribute-block';
 import { captureAttributes, safeString } from './attributes';
 import { activeContext, runInContext, type TraceContext, toTraceContext } from './context';
 import { NonRecordingSpan } from './non-recording-span';
@@ -67,9 +68,12 @@ export class Tracer implements ApiTracer {
     kind: SpanKind,
     attributes: Attributes,
     startMs?: number,
+    blocks?: BlockList,
     droppedAttributesCount?: number,
   ): Span {
-    return new Span(this.#shared, name, kind, identity, parent, attributes, startMs, droppedAttributesCount);
+    const span = new Span(this.#shared, name, kind, identity, parent, attributes, startMs, droppedAttributesCount);
+    if (blocks !== undefined) for (let i = 0; i < blocks.count; i++) span.addBlock(blocks.items[i] as AttributeBlock);
+    return span;
   }
 
   // The API's Tracer, for manual spans.
@@ -87,7 +91,7 @@ export class Tracer implements ApiTracer {
     const [attributes, dropped] = captureAttributes(options.attributes, this.#shared.limits.attributeCountLimit);
     const identity = this.decide(parent, name, kind, attributes, options.links);
     if (!identity.sampled) return new NonRecordingSpan(identity);
-    const span = this.record(identity, parent.identity, name, kind, attributes, undefined, dropped);
+    const span = this.record(identity, parent.identity, name, kind, attributes, undefined, undefined, dropped);
     if (options.startTime !== undefined) span.startAt(options.startTime);
     if (options.links) span.addLinks(options.links);
     return span;

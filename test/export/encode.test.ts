@@ -1,6 +1,7 @@
 import type { Attributes, SpanContext } from '@opentelemetry/api';
 import { describe, expect, it } from 'vitest';
 import { encodeResource, encodeSpan, MAX_SPAN_BYTES, ProtoWriter, SpanBatch } from '../../src/export/encode';
+import { AttributeBlock } from '../../src/trace/attribute-block';
 import type { Span } from '../../src/trace/span';
 import { FLAG_SAMPLED, SpanIdentity } from '../../src/trace/span-identity';
 import { type Decoded, decode, makeResource, SCOPE, startSpan } from './support';
@@ -276,6 +277,32 @@ describe('attribute values', () => {
     expect(encoded.droppedAttributesCount).toBe(2);
   });
 
+  it('in blocks are written like the others, each time', () => {
+    const plain = encodeOne(startSpan({ attributes: { a: 'x', b: 2, c: [true], own: 'é' } }));
+    const block = new AttributeBlock({ a: 'x', b: 2 });
+    const spanOf = () =>
+      startSpan({ attributes: { own: 'é' } })
+        .addBlock(block)
+        .addBlock(new AttributeBlock({ c: [true] }));
+    expect(encodeOne(spanOf()).attributes).toEqual(plain.attributes);
+    expect(encodeOne(spanOf()).attributes).toEqual(plain.attributes);
+    // Other limits cut other values.
+    const short = startSpan({ limits: { attributeValueLengthLimit: 1 } }).addBlock(new AttributeBlock({ a: 'xyz' }));
+    expect(encodeOne(short).attributes[0].value).toEqual({ stringValue: 'x' });
+  });
+
+  it.each([
+    [3, ['a', 'b', 'own'], 1],
+    [2, ['a', 'b'], 2],
+    [1, ['a'], 3],
+    [0, [], 4],
+  ])('of blocks count against a limit of %i', (attributeCountLimit, keys, dropped) => {
+    const span = startSpan({ attributes: { own: 1, other: 2 }, limits: { attributeCountLimit } });
+    const encoded = encodeOne(span.addBlock(new AttributeBlock({ a: 1 })).addBlock(new AttributeBlock({ b: 2 })));
+    expect((encoded.attributes ?? []).map(({ key }: Decoded) => key)).toEqual(keys);
+    expect(encoded.droppedAttributesCount).toBe(dropped);
+  });
+
   it('that are hostile cost only themselves', () => {
     const circular: Record<string, unknown> = { name: 'circle' };
     circular['self'] = circular;
@@ -357,7 +384,7 @@ describe('limits of a span', () => {
   it('a span that cannot be read is refused, not thrown', () => {
     const span = startSpan();
     span.end();
-    Object.defineProperty(span, 'attributes', {
+    Object.defineProperty(span, 'ownAttributes', {
       get: () => {
         throw new Error('no');
       },

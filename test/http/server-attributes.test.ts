@@ -1,21 +1,32 @@
 import { describe, expect, test } from 'vitest';
 import { loadConfig } from '../../src/config';
-import { type ServerRequest, serverAttributes, splitTarget } from '../../src/http/server-attributes';
+import { serverHeaders } from '../../src/http/headers';
+import { ServerConnection, type ServerRequest, serverAttributes, splitTarget } from '../../src/http/server-attributes';
+import { BlockList } from '../../src/trace/attribute-block';
 
 const { http } = loadConfig({}).config;
 
-function attributesOf(own: Partial<ServerRequest>, headers: Record<string, string> = {}) {
+interface Peer {
+  readonly peerAddress?: string;
+  readonly peerPort?: number;
+}
+
+function attributesOf({ peerAddress, peerPort, ...own }: Partial<ServerRequest> & Peer, headers = {}) {
+  return on(new ServerConnection(peerAddress, peerPort), own, headers);
+}
+
+/** One of several requests of a connection. */
+function on(connection: ServerConnection, own: Partial<ServerRequest>, headers: Record<string, string> = {}) {
   const request: ServerRequest = {
     method: 'GET',
     target: '/',
     scheme: 'http',
     version: undefined,
-    header: (name) => headers[name],
-    peerAddress: undefined,
-    peerPort: undefined,
+    headers: serverHeaders((name) => headers[name]),
     ...own,
   };
-  return serverAttributes(request, http);
+  const blocks = new BlockList();
+  return blocks.mergedWith(serverAttributes(request, http, connection, blocks));
 }
 
 describe('server attributes', () => {
@@ -55,6 +66,35 @@ describe('server attributes', () => {
     [{ host: `${'x'.repeat(600)}.test` }, undefined],
   ])('the server of %j', (headers, expected) => {
     expect(attributesOf({}, headers as unknown as Record<string, string>)['server.address']).toBe(expected);
+  });
+
+  test('of each request of a connection are its own', () => {
+    const connection = new ServerConnection('::1', 5000);
+    const requests = [
+      { method: 'GET', host: 'a.test', agent: 'x/1', client: undefined, version: '1.1' },
+      { method: 'GET', host: 'a.test', agent: 'x/1', client: undefined, version: '1.1' },
+      { method: 'POST', host: 'a.test', agent: 'x/1', client: undefined, version: '1.1' },
+      { method: 'POST', host: 'b.test', agent: 'x/1', client: undefined, version: '1.1' },
+      { method: 'POST', host: 'b.test', agent: 'x/1', client: '1.2.3.4', version: '1.0' },
+      { method: 'POST', host: 'b.test', agent: 'y/1', client: '1.2.3.4', version: '1.0' },
+      { method: 'odd', host: 'b.test', agent: 'y/1', client: '1.2.3.4', version: '1.0' },
+    ];
+    for (const { method, host, agent, client, version } of requests) {
+      const headers = { host, 'user-agent': agent, ...(client && { 'x-forwarded-for': client }) };
+      expect(on(connection, { method, version }, headers)).toEqual({
+        'http.request.method': method === 'odd' ? '_OTHER' : method,
+        ...(method === 'odd' && { 'http.request.method_original': method }),
+        'url.scheme': 'http',
+        'url.path': '/',
+        'server.address': host,
+        'server.port': 80,
+        'client.address': client ?? '::1',
+        'network.peer.address': '::1',
+        'network.peer.port': 5000,
+        'network.protocol.version': version,
+        'user_agent.original': agent,
+      });
+    }
   });
 
   test('the default port follows the scheme the client used', () => {

@@ -3,10 +3,11 @@ import { ROOT_CONTEXT as API_ROOT, type Attributes, type Context, createContextK
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { encodeSpan, ProtoWriter } from '../../src/export/encode';
 import type { Resource } from '../../src/resource';
+import { AttributeBlock } from '../../src/trace/attribute-block';
 import { captureAttributes, captureValue, cut, truncate } from '../../src/trace/attributes';
 import { compareHrTime, currentAnchor, hrTimeBetween, hrTimeOf, nowMs, realign, toHrTime } from '../../src/trace/clock';
 import { activeContext, contextManager, ROOT_CONTEXT, runInContext, toTraceContext } from '../../src/trace/context';
-import { hex32, parseHex32, randomInt32, useEpochHeads } from '../../src/trace/id';
+import { hex32, isHex, randomInt32, readHex8, readHex32, startHex, useEpochHeads } from '../../src/trace/id';
 import { NonRecordingSpan } from '../../src/trace/non-recording-span';
 import { ALWAYS_OFF, ALWAYS_ON, type Sampler } from '../../src/trace/sampler';
 import type { Span, SpanLimits } from '../../src/trace/span';
@@ -52,6 +53,31 @@ describe('attributes of a span', () => {
     list.push('b');
     given.more = 1;
     expect(span.attributes).toEqual({ list: ['a'], other: ['a'] });
+  });
+
+  it('stay in blocks until somebody wants them as one object', () => {
+    const span = start();
+    const shared = new AttributeBlock({ a: 1, b: undefined, c: 'x' });
+    span.addBlock(shared).addBlock(new AttributeBlock({ d: true }));
+    expect([span.blockCount, span.getAttribute('c'), span.getAttribute('d'), span.ownAttributes]).toEqual([
+      3,
+      'x',
+      true,
+      {},
+    ]);
+    span.setAttribute('own', 1);
+    expect(span.block0).toBe(shared);
+    span.setAttribute('c', 'y');
+    expect(span.block0).toBeUndefined();
+    expect(span.attributes).toEqual({ a: 1, c: 'y', d: true, own: 1 });
+    expect(shared.attributes).toEqual({ a: 1, c: 'x' });
+  });
+
+  it('may come in more blocks than there is room for', () => {
+    const span = start();
+    for (const key of ['a', 'b', 'c', 'd', 'e', 'f']) span.addBlock(new AttributeBlock({ [key]: key }));
+    span.adopt({ f: 'F', a: 'A' });
+    expect(span.attributes).toEqual({ a: 'A', b: 'b', c: 'c', d: 'd', e: 'e', f: 'F' });
   });
 
   it('are limited in count, counting what was dropped; known keys can still change', () => {
@@ -372,10 +398,21 @@ describe('ids', () => {
   it('are 32-bit integers that read and write as hexadecimal', () => {
     for (const value of [0, 1, -1, 0x7fffffff, -0x80000000, 0x0abcdef0]) {
       expect(hex32(value)).toBe((value >>> 0).toString(16).padStart(8, '0'));
-      expect(parseHex32(hex32(value), 0)).toBe(value);
+      startHex();
+      expect(readHex32(hex32(value), 0)).toBe(value);
+      expect(isHex()).toBe(true);
     }
-    expect(parseHex32('xx0000000f', 2)).toBe(15);
-    for (const bad of ['0000000F', '0000000g', '0000000', '      01', '00000-00']) expect(parseHex32(bad, 0)).toBeNaN();
+    startHex();
+    expect([readHex32('xx0000000f', 2), readHex8('xfe', 1)]).toEqual([15, 254]);
+    expect(isHex()).toBe(true);
+    const bad = ['0000000F', '0000000g', '0000000', '      01', '00000-00', '0000000\u0130', '\u013000000000', ''];
+    for (const text of bad) {
+      startHex();
+      readHex32(text, 0);
+      // What is read afterwards makes nothing good again.
+      readHex32('00000001', 0);
+      expect(isHex()).toBe(false);
+    }
   });
 
   it('differ, and use every bit evenly', () => {

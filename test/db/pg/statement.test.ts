@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { DatabaseConfig } from '../../../src/config';
 import { type Endpoint, type Statement, statementOperation } from '../../../src/db/pg/statement';
 import type { Span, Tracing } from '../../../src/hook/instrumentation';
+import { BlockList } from '../../../src/trace/attribute-block';
 
 const ENDPOINT: Endpoint = { database: 'shop', address: 'db', port: 5432 };
 
@@ -22,7 +23,8 @@ function call(statement: Partial<Statement>, self: Endpoint = ENDPOINT) {
 function describeCall(statement: Partial<Statement>, pg?: Partial<DatabaseConfig>, self?: Endpoint) {
   const operation = operationFor(pg);
   const made = call(statement, self);
-  return { name: operation.name(made), attributes: operation.attributes(made) };
+  const blocks = new BlockList();
+  return { name: operation.name(made), attributes: blocks.mergedWith(operation.attributes(made, blocks)) };
 }
 
 function failure(error: unknown, pg?: Partial<DatabaseConfig>) {
