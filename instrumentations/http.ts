@@ -146,8 +146,8 @@ function beginExchange(
   const begun = tracing.begin(operation, { self: server, args: [request, response] });
   if (begun === undefined) return undefined;
   // Also without a body: `aborted` and `close` tell that the client is gone, and are where work is cancelled.
-  contextOf.set(request, begun.context);
-  if (begun.span !== undefined || repeats) exchangeOf.set(response, begun);
+  contextOf.mark(request, begun.context);
+  if (begun.span !== undefined || repeats) exchangeOf.mark(response, begun);
   return begun.context;
 }
 
@@ -322,6 +322,8 @@ function statusOf(chunk: unknown): number | undefined {
 function patchMessage(message: object, tracing: Tracing): void {
   tracing.replace(message, 'emit', (original) => {
     const emit: Emit = function (event) {
+      // The one event that every message emits without anything from the socket, in the context of whoever reads.
+      if (event === 'resume') return Reflect.apply(original, this, arguments);
       const context = hasListener(this, event) ? contextOf.get(this as object) : undefined;
       return context === undefined
         ? Reflect.apply(original, this, arguments)
@@ -373,7 +375,7 @@ function patchClient(http: typeof import('node:http'), tracing: Tracing): void {
     if (attemptOf.get(request) !== undefined) return;
     const begun = tracing.begin(operation, { self: undefined, args: [request] });
     const caller = tracing.active();
-    attemptOf.set(request, { begun, caller, timedOut: false, cancelled: false, reason: undefined });
+    attemptOf.mark(request, { begun, caller, timedOut: false, cancelled: false, reason: undefined });
   };
   begin = onCreated;
   tracing.on(CREATED, ({ request }: { request: ClientRequest }) => onCreated(request));
@@ -411,9 +413,11 @@ function clientOperation(tracing: Tracing): Operation<undefined, [ClientRequest]
   return {
     kind: CLIENT,
     name: ({ args: [request] }) => spanName(request.method, http.knownMethods),
-    attributes: ({ args: [request] }) => {
-      const attributes = clientAttributes(targetOf(request), http);
-      captureHeaders(attributes, HTTP_REQUEST_HEADER, http.clientRequestHeaders, (name) => fieldIn(request, name));
+    attributes: ({ args: [request] }, blocks) => {
+      const attributes = clientAttributes(targetOf(request), http, blocks);
+      if (http.clientRequestHeaders.length > 0) {
+        captureHeaders(attributes, HTTP_REQUEST_HEADER, http.clientRequestHeaders, (name) => fieldIn(request, name));
+      }
       return attributes;
     },
     receiver: ({ args: [request] }) => serverOf(targetOf(request)),
@@ -456,12 +460,14 @@ function failedCall(module: object, tracing: Tracing): Operation {
   return {
     kind: CLIENT,
     name: ({ args }) => spanName(methodOf(read(args).options), http.knownMethods),
-    attributes: ({ args }) => {
+    attributes: ({ args }, blocks) => {
       const { url, options } = read(args);
-      const attributes: Attributes = {};
-      setMethod(attributes, methodOf(options), http.knownMethods);
       const parsed = URL.canParse?.(url) ? new URL(url) : undefined;
-      if (parsed === undefined && options['hostname'] === undefined && options['host'] === undefined) return attributes;
+      if (parsed === undefined && options['hostname'] === undefined && options['host'] === undefined) {
+        const attributes: Attributes = {};
+        setMethod(attributes, methodOf(options), http.knownMethods);
+        return attributes;
+      }
       return clientAttributes(
         {
           method: methodOf(options),
@@ -471,6 +477,7 @@ function failedCall(module: object, tracing: Tracing): Operation {
           port: Number(options['port']) || undefined,
         },
         http,
+        blocks,
       );
     },
   };
@@ -490,7 +497,8 @@ function targetOf(request: ClientRequest): ClientTarget {
 /** A request's header; those given as a list are serialised at once and cannot be asked for. */
 function fieldIn(request: ClientRequest, name: string): unknown {
   const value = request.getHeader(name);
-  if (value !== undefined) return value;
+  // With a host there are headers to ask for, so that what is not among them is nowhere.
+  if (value !== undefined || request.getHeader('host') !== undefined) return value;
   const head = (request as { _header?: unknown })._header;
   if (typeof head !== 'string') return undefined;
   const at = head.toLowerCase().indexOf(`\r\n${name}: `);
@@ -529,12 +537,16 @@ function setField(request: ClientRequest, name: string, value: string): void {
 
 function patchClientRequest(request: object, tracing: Tracing): void {
   tracing.replace(request, 'emit', (original) => {
-    const emit: Emit = function (event, ...rest) {
+    const emit: Emit = function (event) {
       const attempt = attemptOf.get(this as object);
       if (attempt === undefined) return Reflect.apply(original, this, arguments);
-      tracing.guard(() => onClientEvent(attempt, this as ClientRequest, event, rest[0]));
-      // The last event: an application that keeps the request must not keep its span.
-      if (event === 'close') attemptOf.set(this as object, undefined);
+      try {
+        onClientEvent(attempt, this as ClientRequest, event, arguments[1]);
+        // The last event: an application that keeps the request must not keep its span.
+        if (event === 'close') attemptOf.set(this as object, undefined);
+      } catch (error) {
+        tracing.fail(error);
+      }
       return hasListener(this, event)
         ? tracing.run(attempt.caller, original as never, this, arguments)
         : Reflect.apply(original, this, arguments);
@@ -563,7 +575,7 @@ function onClientEvent(attempt: Attempt, request: ClientRequest, event: unknown,
     case 'response':
     case 'upgrade':
     case 'connect':
-      if (isObject(arg)) contextOf.set(arg, attempt.caller);
+      if (isObject(arg)) contextOf.mark(arg, attempt.caller);
       attempt.begun?.end(undefined, arg);
       break;
     case 'timeout':

@@ -267,8 +267,8 @@ function clientOperation(tracing: Tracing): Operation<ClientHttp2Session, [unkno
       isUndici(self) || tracing.isClaimed(self)
         ? undefined
         : spanName(String(field(headers, ':method') ?? 'GET'), http.knownMethods),
-    attributes: ({ self, args: [headers] }) => {
-      const attributes = clientAttributes(targetOf(self, headers), http);
+    attributes: ({ self, args: [headers] }, blocks) => {
+      const attributes = clientAttributes(targetOf(self, headers), http, blocks);
       captureHeaders(attributes, HTTP_REQUEST_HEADER, http.clientRequestHeaders, (name) => field(headers, name));
       return attributes;
     },

@@ -156,8 +156,8 @@ function requestOperation(tracing: Tracing): Operation<undefined, [Request]> {
   return {
     kind: CLIENT,
     name: ({ args: [request] }) => spanName(request.method, http.knownMethods),
-    attributes: ({ args: [request] }) => {
-      const attributes = clientAttributes(targetOf(request), http);
+    attributes: ({ args: [request] }, blocks) => {
+      const attributes = clientAttributes(targetOf(request), http, blocks);
       captureHeaders(attributes, HTTP_REQUEST_HEADER, http.clientRequestHeaders, (name) =>
         requestHeader(request, name),
       );

@@ -150,8 +150,11 @@ test('URLs and what proxies say of them', () => {
       'user-agent': mutate(source, 'curl/8.0'),
     };
     const port = source.pick([undefined, 0, 443, 65_536]);
-    const client = clientAttributes({ method, scheme: 'http', authority, path: target, port }, http);
-    const server = serverAttributes(
+    const blocks = new BlockList();
+    const own = clientAttributes({ method, scheme: 'http', authority, path: target, port }, http, blocks);
+    const client = blocks.mergedWith(own);
+    blocks.clear();
+    const received = serverAttributes(
       {
         method,
         target,
@@ -161,8 +164,9 @@ test('URLs and what proxies say of them', () => {
       },
       http,
       new ServerConnection(mutate(source, '::ffff:1.2.3.4'), 4711),
-      new BlockList(),
+      blocks,
     );
+    const server = blocks.mergedWith(received);
     for (const attributes of [client, server]) {
       const ports = [attributes['server.port'], attributes['network.peer.port']].filter((it) => it !== undefined);
       for (const each of ports) expect(Number.isInteger(each) && (each as number) <= 65_536).toBe(true);

@@ -28,6 +28,9 @@ const MAX_CACHED_KEY_LENGTH = 128;
 /** Up to this many characters a loop is faster than `utf8Write`. */
 const MAX_SHORT_LENGTH = 24;
 
+/** With text of that length everything about an attribute is below 128 bytes; conventional keys are shorter. */
+const MAX_SHORT_KEY = 64;
+
 /** Longer attribute keys are cut. */
 const MAX_KEY_LENGTH = 1024;
 
@@ -476,6 +479,7 @@ function limited(text: string, limits: SpanLimits): string {
 function writeStringAttribute(writer: ProtoWriter, tag: number, key: string, text: string): void {
   const keyBytes = encodeKey(key);
   const guess = text.length;
+  if (guess <= MAX_SHORT_LENGTH && keyBytes.length <= MAX_SHORT_KEY && writeShort(writer, tag, keyBytes, text)) return;
   writer.reserve(guess * 3 + keyBytes.length + 24);
   const { buffer } = writer;
   const start = writer.length;
@@ -497,6 +501,29 @@ function writeStringAttribute(writer: ProtoWriter, tag: number, key: string, tex
   at = putVarint(buffer, at + 1, size);
   writer.length = at + size;
   if (writer.length > writer.limit) throw new SpanTooLarge();
+}
+
+/** With short ASCII every length is one byte. False, with nothing written, for other text. */
+function writeShort(writer: ProtoWriter, tag: number, keyBytes: Uint8Array, text: string): boolean {
+  const keySize = keyBytes.length;
+  const textSize = text.length;
+  writer.reserve(keySize + textSize + 5);
+  const { buffer } = writer;
+  const start = writer.length;
+  const textAt = start + keySize + 5;
+  for (let i = 0; i < textSize; i++) {
+    const code = text.charCodeAt(i);
+    if (code >= 0x80) return false;
+    buffer[textAt + i] = code;
+  }
+  for (let i = 0; i < keySize; i++) buffer[start + 2 + i] = keyBytes[i] as number;
+  buffer[start] = tag;
+  buffer[start + 1] = keySize + textSize + 3;
+  buffer[textAt - 3] = textSize + 2;
+  buffer[textAt - 2] = TAG_FIRST; // string_value
+  buffer[textAt - 1] = textSize;
+  writer.length = textAt + textSize;
+  return true;
 }
 
 /** A number takes 11 bytes at most, so both lengths are one byte unless the key is long. */

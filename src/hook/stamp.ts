@@ -10,6 +10,8 @@ class Foreign {
 export interface Stamp<Value> {
   get(object: object): Value | undefined;
   set(object: object, value: Value | undefined): void;
+  /** `set` for objects that have hardly ever been stamped before: asking first whether they were costs as much again. */
+  mark(object: object, value: Value): void;
 }
 
 /**
@@ -32,6 +34,15 @@ export function createStamp<Value>(): Stamp<Value> {
     static set(object: object, value: Value | undefined): void {
       if (#value in object) (object as Stamped).#value = value;
       else new Stamped(object, value);
+    }
+
+    static mark(object: object, value: Value): void {
+      try {
+        new Stamped(object, value);
+      } catch {
+        // A private field cannot be added twice.
+        Stamped.set(object, value);
+      }
     }
   }
   return Stamped;

@@ -1,9 +1,7 @@
 import type { Attributes } from '@opentelemetry/api';
 import type { HttpConfig } from '../config';
 import {
-  ERROR_TYPE,
   HTTP_RESPONSE_HEADER,
-  HTTP_RESPONSE_STATUS_CODE,
   NETWORK_PEER_ADDRESS,
   NETWORK_PEER_PORT,
   NETWORK_PROTOCOL_VERSION,
@@ -11,11 +9,13 @@ import {
   SERVER_PORT,
   URL_FULL,
 } from '../semconv';
+import { type AttributeBlocks, BlockCache } from '../trace/attribute-block';
 import type { Span } from '../trace/span';
 import { type Authority, defaultPort, parseAuthority, schemeLength } from './authority';
 import { captureHeaders } from './headers';
-import { setMethod } from './method';
+import { addMethod } from './method';
 import { redactTarget, redactUserInfo } from './redact';
+import { setStatus } from './status';
 
 /** Where a request goes, of any HTTP version and client. */
 export interface ClientTarget {
@@ -30,10 +30,12 @@ export interface ClientTarget {
   readonly port: number | undefined;
 }
 
+const servers = new BlockCache();
+
 /** What a client span starts with (conventions: http/http-spans, client). */
-export function clientAttributes(target: ClientTarget, config: HttpConfig): Attributes {
+export function clientAttributes(target: ClientTarget, config: HttpConfig, blocks: AttributeBlocks): Attributes {
   const attributes: Attributes = {};
-  setMethod(attributes, target.method, config.knownMethods);
+  addMethod(attributes, blocks, target.method, config.knownMethods);
 
   let { scheme, authority } = target;
   let url: string;
@@ -57,13 +59,19 @@ export function clientAttributes(target: ClientTarget, config: HttpConfig): Attr
   }
   attributes[URL_FULL] = redactTarget(redactUserInfo(url), config.sensitiveQueryParameters);
 
-  const server = parseAuthority(authority);
-  if (server !== undefined) {
-    attributes[SERVER_ADDRESS] = server.host;
-    const port = server.port ?? target.port ?? defaultPort(scheme);
-    if (port !== undefined) attributes[SERVER_PORT] = port;
-  }
+  const { port } = target;
+  blocks.add(
+    servers.get(`${scheme} ${port} ${authority}`, () => describeServer(parseAuthority(authority), port, scheme)),
+  );
   return attributes;
+}
+
+function describeServer(server: Authority | undefined, knownPort: number | undefined, scheme: string): Attributes {
+  if (server === undefined) return {};
+  const port = server.port ?? knownPort ?? defaultPort(scheme);
+  return port === undefined
+    ? { [SERVER_ADDRESS]: server.host }
+    : { [SERVER_ADDRESS]: server.host, [SERVER_PORT]: port };
 }
 
 /** Whom a request is for, as `server.address` and `server.port` tell it. */
@@ -104,22 +112,30 @@ export interface ClientResponse {
   header(name: string): unknown;
 }
 
+const peers = new BlockCache();
+
 /** What a response adds to a client span: 4xx and 5xx are errors. */
 export function endClientSpan(span: Span, response: ClientResponse, config: HttpConfig): void {
-  const attributes: Attributes = {};
   const { status, version, peerAddress, peerPort } = response;
-  if (status !== undefined) {
-    attributes[HTTP_RESPONSE_STATUS_CODE] = status;
-    if (status >= 400) {
-      attributes[ERROR_TYPE] = String(status);
-      span.setStatus({ code: 2 });
-    }
+  const headers = config.clientResponseHeaders;
+  if (headers.length > 0) {
+    const attributes: Attributes = {};
+    captureHeaders(attributes, HTTP_RESPONSE_HEADER, headers, (name) => response.header(name));
+    span.adopt(attributes);
   }
+  if (version !== undefined || peerAddress !== undefined) {
+    const key = `${version} ${peerPort} ${peerAddress}`;
+    span.addBlock(peers.get(key, () => describePeer(version, peerAddress, peerPort)));
+  }
+  if (status !== undefined) setStatus(span, status, status >= 400);
+}
+
+function describePeer(version: string | undefined, address: string | undefined, port: number | undefined): Attributes {
+  const attributes: Attributes = {};
   if (version !== undefined) attributes[NETWORK_PROTOCOL_VERSION] = version;
-  if (peerAddress !== undefined) {
-    attributes[NETWORK_PEER_ADDRESS] = peerAddress;
-    if (peerPort !== undefined) attributes[NETWORK_PEER_PORT] = peerPort;
+  if (address !== undefined) {
+    attributes[NETWORK_PEER_ADDRESS] = address;
+    if (port !== undefined) attributes[NETWORK_PEER_PORT] = port;
   }
-  captureHeaders(attributes, HTTP_RESPONSE_HEADER, config.clientResponseHeaders, (name) => response.header(name));
-  span.adopt(attributes);
+  return attributes;
 }

@@ -75,3 +75,26 @@ export class BlockSlot {
     return false;
   }
 }
+
+/** Entries of a `BlockCache`; beyond these it starts anew, so that what is used again comes back soon. */
+const MAX_ENTRIES = 512;
+
+/** Longer keys are hardly ever the same twice. */
+const MAX_KEY_LENGTH = 256;
+
+/** Blocks by a text that describes them completely, for what has no object of its own to keep a `BlockSlot` with. */
+export class BlockCache {
+  readonly #blocks = new Map<string, AttributeBlock>();
+
+  /** `make` is called for a key that is not known. */
+  get(key: string, make: () => Attributes): AttributeBlock {
+    const known = this.#blocks.get(key);
+    if (known !== undefined) return known;
+    const block = new AttributeBlock(make());
+    if (key.length <= MAX_KEY_LENGTH) {
+      if (this.#blocks.size >= MAX_ENTRIES) this.#blocks.clear();
+      this.#blocks.set(key, block);
+    }
+    return block;
+  }
+}

@@ -1,14 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import { loadConfig } from '../../src/config';
 import { type ClientTarget, clientAttributes, serverOf } from '../../src/http/client-attributes';
+import { BlockList } from '../../src/trace/attribute-block';
 
 const { http } = loadConfig({}).config;
 
 function attributesOf(own: Partial<ClientTarget>) {
-  return clientAttributes(
-    { method: 'GET', scheme: 'http', authority: 'a.test', path: '/', port: undefined, ...own },
-    http,
-  );
+  const blocks = new BlockList();
+  const target = { method: 'GET', scheme: 'http', authority: 'a.test', path: '/', port: undefined, ...own };
+  return blocks.mergedWith(clientAttributes(target, http, blocks));
 }
 
 describe('client attributes', () => {
