@@ -1,81 +1,75 @@
-// npm run bench [-- --quick] [startup] [http-server] [libraries] [span]
-// Measures what the agent costs and prints one Markdown table. Numbers never make it fail: compare two runs on the
-// same machine, not a run with a wish.
+// npm run bench [-- <names or groups>] [--quick] [--rounds=N] [--peers=otel,dd] [--node=<path>] [--nodes=20,22,24,26]
+//               [--json=<path>] [--readme]
+//
+// Measures what the agent costs, beside the bare application and other agents, and prints one Markdown table. Numbers
+// never make it fail: compare two runs on the same machine, not a run with a wish.
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { arch, cpus, platform, totalmem } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { dirname, join } from 'node:path';
+import { BENCHMARKS } from './index.mjs';
+import { prepareApps } from './lib/apps.mjs';
+import { parseOptions } from './lib/options.mjs';
+import { startProcess } from './lib/processes.mjs';
+import { toRow } from './lib/rows.mjs';
+import { nodesTable, peersTable } from './lib/table.mjs';
+import { bare, exportTo, hookline, peer, ROOT } from './lib/variants.mjs';
 
-const BENCHMARKS = ['startup', 'http-server', 'libraries', 'span'];
-const OUTPUT = fileURLToPath(new URL('../.cache/bench', import.meta.url));
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
 
-const args = process.argv.slice(2);
-const quick = args.includes('--quick');
-const asked = args.filter((argument) => !argument.startsWith('--'));
-const unknown = asked.filter((name) => !BENCHMARKS.includes(name));
-if (unknown.length > 0) {
-  console.error(`bench: no benchmark is called ${unknown.join(', ')}; there are ${BENCHMARKS.join(', ')}`);
+let options;
+try {
+  options = parseOptions(process.argv.slice(2), BENCHMARKS);
+} catch (error) {
+  console.error(`bench: ${error.message}`);
   process.exit(1);
 }
 
-const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+const say = (text) => console.error(`bench: ${text}`);
+const startMs = performance.now();
 const [cpu] = cpus();
 const about = {
   date: new Date().toISOString(),
-  agent: version,
-  node: process.versions.node,
+  version: JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).version,
   machine: `${cpu?.model.trim() ?? 'unknown processor'}, ${cpus().length} cores, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, ${platform()} ${arch()}`,
-  mode: quick ? 'quick' : 'full',
+  mode: options.quick ? 'quick' : 'full',
 };
 
-mkdirSync(OUTPUT, { recursive: true });
-const rows = [];
-for (const name of asked.length > 0 ? asked : BENCHMARKS) {
-  // On stderr, so that the table can be redirected.
-  console.error(`bench: ${name}`);
-  const { run } = await import(`./${name}.mjs`);
-  rows.push(...(await run({ quick })));
+const apps = await prepareApps();
+const runs = [];
+runs.push(await runAll(options.node ?? process.execPath));
+
+const output = { ...about, runs };
+const file = options.json ?? join(ROOT, '.cache/bench/latest.json');
+mkdirSync(dirname(file), { recursive: true });
+writeFileSync(file, `${JSON.stringify(output, undefined, 2)}\n`);
+
+for (const run of runs) {
+  console.log(runs.length === 1 ? peersTable(run.rows, run.variants) : '');
+  console.log(`\nNode ${run.node}; ${run.variants.flatMap(({ version }) => version ?? []).join(', ')}`);
 }
-
-console.log(table(rows));
-console.log(
-  `\nMedian (minimum) of interleaved rounds, each in a fresh process. Node ${about.node}; ${about.machine}; ${about.date.slice(0, 10)}; ${about.mode} run.`,
-);
-for (const note of new Set(rows.map((row) => row.note && `${row.name}: ${row.note}.`).filter(Boolean)))
-  console.log(note);
-
-const file = join(OUTPUT, `${about.date.replaceAll(':', '-').slice(0, 19)}.json`);
-writeFileSync(file, `${JSON.stringify({ ...about, rows }, undefined, 2)}\n`);
-console.error(`\nbench: all rounds are in ${file}`);
+if (runs.length > 1) console.log(nodesTable(runs));
+say(`${((performance.now() - startMs) / 1000).toFixed(0)} s; all rounds are in ${file}`);
 process.exit();
 
-function table(all) {
-  const cells = all.map(({ name, unit, base, agent }) => [
+async function runAll(node) {
+  const version = execFileSync(node, ['--version'], { encoding: 'utf8' }).trim().slice(1);
+  const peers = [];
+  for (const name of options.peers) peers.push(await peer(name, version));
+  const load = await startProcess('lib/load.mjs');
+  const receiver = await startProcess('lib/receiver.mjs');
+  receiver.env = exportTo(receiver.ready.url);
+  const bench = { ...options, node, apps, load, receiver, bare: bare(), hookline: hookline(), peers };
+  const rows = [];
+  for (const { name, run } of options.selected) {
+    say(`${name} on Node ${version}`);
+    for (const raw of await run(bench)) rows.push(toRow(raw));
+  }
+  await Promise.all([load.stop(), receiver.stop()]);
+  const variants = [bench.bare, bench.hookline, ...peers].map(({ name, title, version: packages }) => ({
     name,
-    unit,
-    show(base),
-    show(agent),
-    signed(agent.median - base.median),
-    `${(agent.median / base.median).toFixed(2)}`,
-  ]);
-  const lines = [['benchmark', 'unit', 'without', 'with the agent', 'difference', 'ratio'], ...cells];
-  const widths = lines[0].map((_, column) => Math.max(...lines.map((line) => line[column].length)));
-  // Names and units to the left, numbers to the right.
-  const pad = (text, column) => (column < 2 ? text.padEnd(widths[column]) : text.padStart(widths[column]));
-  const rule = widths.map((width, column) => (column < 2 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`));
-  return [lines[0].map(pad), rule, ...cells.map((line) => line.map(pad))]
-    .map((line) => `| ${line.join(' | ')} |`)
-    .join('\n');
-}
-
-function show({ median, min }) {
-  return `${number(median)} (${number(min)})`;
-}
-
-function signed(value) {
-  return `${value < 0 ? '−' : '+'}${number(Math.abs(value))}`;
-}
-
-function number(value) {
-  return value.toFixed(value >= 100 ? 0 : 1);
+    title,
+    version: packages,
+  }));
+  return { node: version, variants, rows };
 }

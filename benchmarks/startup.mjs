@@ -1,31 +1,47 @@
-// How much CPU does the agent take until a small application is up?
-import { PRELOADS, runScript } from './lib/processes.mjs';
-import { interleave } from './lib/statistics.mjs';
+// How much CPU does a process take from its start to its end, all of its threads included?
+import { join } from 'node:path';
+import { runScript } from './lib/processes.mjs';
+import { byRound, interleave } from './lib/statistics.mjs';
 
-const APPS = {
-  'empty script, CommonJS': 'apps/empty.js',
-  'empty script, ES modules': 'apps/empty.mjs',
-  'http app, CommonJS': 'apps/http.js',
-  'http app, ES modules': 'apps/http.mjs',
-};
+/** [name, title, script, flag, target]. */
+const CASES = [
+  ['startup-import-esm', 'empty ES module, --import', 'empty.mjs', 'import', { atMost: 8 }],
+  ['startup-import-cjs', 'empty CommonJS script, --import', 'empty.js', 'import', { atMost: 12 }],
+  ['startup-require', 'empty CommonJS script, --require', 'empty.js', 'require', { atMost: 6 }],
+  [
+    'startup-app-cjs',
+    'application that loads 6 libraries, CommonJS',
+    'load-all.js',
+    'import',
+    { atMost: 12, over: 0.1 },
+  ],
+  [
+    'startup-app-esm',
+    'application that loads 6 libraries, ES modules',
+    'load-all.mjs',
+    'import',
+    { atMost: 12, over: 0.1 },
+  ],
+];
 
-export async function run({ quick }) {
-  const variants = {};
-  for (const [app, script] of Object.entries(APPS)) {
-    for (const [preload, nodeArguments] of Object.entries(PRELOADS)) {
-      variants[`${app}, ${preload}`] = () => {
-        const { user, system } = runScript(script, { nodeArguments });
-        return (user + system) / 1000;
-      };
-    }
-  }
-  const results = await interleave(variants, quick ? 15 : 50);
-  return Object.keys(APPS).flatMap((app) =>
-    ['import', 'require'].map((preload) => ({
-      name: `start-up: ${app}, --${preload}`,
-      unit: 'ms CPU',
-      base: results[`${app}, none`],
-      agent: results[`${app}, ${preload}`],
-    })),
-  );
+/** @type {import('./index.mjs').Benchmark[]} */
+export const STARTUP = CASES.map(([name, title, script, flag, target]) => ({
+  name,
+  group: 'startup',
+  async run(bench) {
+    const variants = {};
+    for (const variant of [bench.bare, bench.hookline, ...bench.peers])
+      variants[variant.name] = () => ({ samples: [startUp(join(bench.apps, script), flag, variant, bench)] });
+    const rounds = byRound(await interleave(variants, { rounds: bench.rounds ?? (bench.quick ? 10 : 40) }));
+    return [{ name, title: `start-up: ${title}`, unit: 'ms', compare: 'difference', rounds, target }];
+  },
+}));
+
+function startUp(script, flag, variant, { node, receiver }) {
+  const { user, system } = runScript(script, {
+    node,
+    nodeArguments: variant.flags[flag],
+    env: { ...receiver.env, ...variant.env },
+  });
+  return (user + system) / 1000;
 }

@@ -1,5 +1,5 @@
 // A process that sends HTTP requests over keep-alive connections, one at a time on each, on bare sockets: the less it
-// needs, the more of the machine is left to the server.
+// needs, the more of the machine is left to the server. Connections stay open between two messages.
 import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 
@@ -13,34 +13,51 @@ const requests = Array.from({ length: 1024 }, () => {
   );
 });
 
+/** By port. */
+const connections = new Map();
+
 process.on('message', async ({ port, count }) => {
+  if (!connections.has(port))
+    connections.set(port, await Promise.all(Array.from({ length: CONNECTIONS }, () => open(port))));
   let left = count;
   const take = () => (left > 0 ? requests[left-- % requests.length] : undefined);
-  await Promise.all(Array.from({ length: CONNECTIONS }, () => drive(port, take)));
+  await Promise.all(connections.get(port).map((connection) => drive(connection, take)));
   process.send({ count });
 });
 process.on('disconnect', () => process.exit());
 process.send({});
 
-function drive(port, take) {
+function open(port) {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1');
-    let size = 0;
-    let received = 0;
-    const send = () => {
-      const request = take();
-      if (request === undefined) socket.end(resolve);
-      else socket.write(request);
-    };
-    socket.setNoDelay(true).on('connect', send).on('error', reject);
+    const connection = { socket, size: 0, received: 0, onAnswer: undefined, onError: reject };
+    socket.setNoDelay(true).on('connect', () => resolve(connection));
+    // A server that was stopped between two messages is none of the next one's.
+    socket.on('error', (error) => connection.onError?.(error)).on('close', () => connections.delete(port));
     socket.on('data', (chunk) => {
       // All answers have the size of the first.
-      if (size === 0) size = responseSize(chunk);
-      received += chunk.length;
-      if (received < size) return;
-      received = 0;
-      send();
+      if (connection.size === 0) connection.size = responseSize(chunk);
+      connection.received += chunk.length;
+      if (connection.received < connection.size) return;
+      connection.received = 0;
+      connection.onAnswer();
     });
+  });
+}
+
+function drive(connection, take) {
+  return new Promise((resolve, reject) => {
+    connection.onError = reject;
+    connection.onAnswer = () => {
+      const request = take();
+      if (request !== undefined) {
+        connection.socket.write(request);
+        return;
+      }
+      connection.onError = undefined;
+      resolve();
+    };
+    connection.onAnswer();
   });
 }
 

@@ -2,40 +2,45 @@
 import { fork, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-const ROOT = new URL('../../', import.meta.url);
-
-/** Node arguments of each way to preload the agent. */
-export const PRELOADS = {
-  none: [],
-  import: ['--import', new URL('register.mjs', ROOT).href],
-  require: ['--require', fileURLToPath(new URL('dist/register.js', ROOT))],
-};
+const BENCHMARKS = new URL('../', import.meta.url);
 
 const running = new Set();
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
-for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
 
 /** A path below benchmarks/. */
 export function local(path) {
-  return fileURLToPath(new URL(`benchmarks/${path}`, ROOT));
+  return fileURLToPath(new URL(path, BENCHMARKS));
 }
 
 /** The environment without what would configure or preload an agent. */
 export function cleanEnv(extra = {}) {
-  const kept = Object.entries(process.env).filter(([name]) => !/^(OTEL_|HOOKLINE_|NODE_OPTIONS$)/.test(name));
+  const kept = Object.entries(process.env).filter(
+    ([name]) => !/^(OTEL_|HOOKLINE_|DD_|ELASTIC_|NODE_OPTIONS$|VITEST)/.test(name),
+  );
   return { ...Object.fromEntries(kept), ...extra };
 }
 
-/** Starts a process that stays; `ask` sends a message and resolves to the answer, `ready` is its first message. */
-export async function startProcess(script, { nodeArguments = [], env = {} } = {}) {
-  const child = fork(local(script), {
+/**
+ * Starts a process that stays; `ask` sends a message and resolves to the answer, `ready` is its first message. What it
+ * prints is shown only when it fails: some agents greet.
+ * @param {string} script absolute, or below benchmarks/
+ */
+export async function startProcess(script, { node = process.execPath, nodeArguments = [], env = {} } = {}) {
+  const child = fork(script.startsWith('/') ? script : local(script), {
+    execPath: node,
     execArgv: nodeArguments,
     env: cleanEnv(env),
-    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
   running.add(child);
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text) => {
+      output = (output + text).slice(-4_000);
+    });
+  }
   const next = () =>
     new Promise((resolve, reject) => {
       const onMessage = (message) => {
@@ -44,7 +49,7 @@ export async function startProcess(script, { nodeArguments = [], env = {} } = {}
       };
       const onExit = (code, signal) => {
         child.off('message', onMessage);
-        reject(new Error(`${script} ended with ${signal ?? `exit code ${code}`}`));
+        reject(new Error(`${script} ended with ${signal ?? `exit code ${code}`}\n${output}`));
       };
       child.once('message', onMessage);
       child.once('exit', onExit);
@@ -54,6 +59,7 @@ export async function startProcess(script, { nodeArguments = [], env = {} } = {}
   return {
     ready,
     ask(message) {
+      if (!running.has(child)) throw new Error(`${script} is over\n${output}`);
       const answer = next();
       child.send(message);
       return answer;
@@ -67,13 +73,14 @@ export async function startProcess(script, { nodeArguments = [], env = {} } = {}
   };
 }
 
-/** Runs a script to its end and parses what it prints as JSON. */
-export function runScript(script, { nodeArguments = [], env = {}, args = [] } = {}) {
-  const { status, signal, stdout } = spawnSync(process.execPath, [...nodeArguments, local(script), ...args], {
+/** Runs a script to its end and parses the last line that it prints as JSON. */
+export function runScript(script, { node = process.execPath, nodeArguments = [], env = {}, args = [] } = {}) {
+  const path = script.startsWith('/') ? script : local(script);
+  const { status, signal, stdout, stderr } = spawnSync(node, [...nodeArguments, path, ...args], {
     env: cleanEnv(env),
     encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   });
-  if (status !== 0) throw new Error(`${script} ended with ${signal ?? `exit code ${status}`}`);
-  return JSON.parse(stdout);
+  if (status !== 0) throw new Error(`${script} ended with ${signal ?? `exit code ${status}`}\n${stdout}${stderr}`);
+  return JSON.parse(stdout.trim().split('\n').at(-1));
 }

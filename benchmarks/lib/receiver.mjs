@@ -1,45 +1,43 @@
-// A process that takes OTLP over HTTP and only counts spans, so that it costs the machine as little as it can.
+// A process that stands for every back end, takes what the agents send, and only counts spans, so that it costs the
+// machine as little as it can. `count` says how many came since the last time it was asked.
 import { createServer } from 'node:http';
+import { gunzipSync } from 'node:zlib';
+import { countDatadogSpans, countOtlpSpans } from './count-spans.mjs';
 
 let spans = 0;
+let problem;
+
+/** By path: how the spans of a request are counted. What else is sent, such as metrics and logs, is taken and forgotten. */
+const COUNTERS = { '/v1/traces': countOtlpSpans, '/v0.4/traces': countDatadogSpans };
 
 const server = createServer((request, response) => {
   const chunks = [];
   request.on('data', (chunk) => chunks.push(chunk));
   request.on('end', () => {
-    spans += countSpans(Buffer.concat(chunks));
-    response.writeHead(200, { 'content-type': 'application/x-protobuf', 'content-length': 0 }).end();
+    const isDatadog = request.url.startsWith('/v0');
+    const count = COUNTERS[request.url];
+    if (request.method === 'GET') {
+      // Such as Datadog's agent being asked what it can do.
+      response.writeHead(404).end();
+      return;
+    }
+    try {
+      const body = Buffer.concat(chunks);
+      spans += count?.(request.headers['content-encoding'] === 'gzip' ? gunzipSync(body) : body) ?? 0;
+    } catch (error) {
+      problem ??= `${request.url}: ${error.message}`;
+    }
+    const answer = isDatadog ? '{}' : '';
+    const type = isDatadog ? 'application/json' : 'application/x-protobuf';
+    response.writeHead(200, { 'content-type': type, 'content-length': answer.length }).end(answer);
   });
 });
+// Agents keep their connections; a reset between two batches would cost one of them a retry.
+server.keepAliveTimeout = 120_000;
 server.listen(0, '127.0.0.1', () => process.send({ url: `http://127.0.0.1:${server.address().port}` }));
 
-process.on('message', () => process.send({ spans }));
+process.on('message', () => {
+  process.send({ spans, problem });
+  spans = 0;
+});
 process.on('disconnect', () => process.exit());
-
-/** Fields of an ExportTraceServiceRequest: resource_spans = 1, in it scope_spans = 2, in it spans = 2. */
-function countSpans(bytes) {
-  let count = 0;
-  forEachField(bytes, 0, bytes.length, 1, (resourceStart, resourceEnd) =>
-    forEachField(bytes, resourceStart, resourceEnd, 2, (scopeStart, scopeEnd) =>
-      forEachField(bytes, scopeStart, scopeEnd, 2, () => {
-        count++;
-      }),
-    ),
-  );
-  return count;
-}
-
-/** Calls `visit` with start and end of each field of this number; all fields at these levels have a length. */
-function forEachField(bytes, start, end, number, visit) {
-  for (let at = start; at < end; ) {
-    const field = bytes[at++] >>> 3;
-    let length = 0;
-    for (let shift = 0; ; shift += 7) {
-      const byte = bytes[at++];
-      length += (byte & 0x7f) * 2 ** shift;
-      if (byte < 0x80) break;
-    }
-    if (field === number) visit(at, at + length);
-    at += length;
-  }
-}
