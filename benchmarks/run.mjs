@@ -12,6 +12,7 @@ import { prepareApps } from './lib/apps.mjs';
 import { parseOptions } from './lib/options.mjs';
 import { startProcess } from './lib/processes.mjs';
 import { toRow } from './lib/rows.mjs';
+import { createServices } from './lib/services.mjs';
 import { nodesTable, peersTable } from './lib/table.mjs';
 import { bare, exportTo, hookline, peer, ROOT } from './lib/variants.mjs';
 
@@ -59,13 +60,14 @@ async function runAll(node) {
   const load = await startProcess('lib/load.mjs');
   const receiver = await startProcess('lib/receiver.mjs');
   receiver.env = exportTo(receiver.ready.url);
-  const bench = { ...options, node, apps, load, receiver, bare: bare(), hookline: hookline(), peers };
+  const services = createServices();
+  const bench = { ...options, services, node, apps, load, receiver, bare: bare(), hookline: hookline(), peers };
   const rows = [];
   for (const { name, run } of options.selected) {
     say(`${name} on Node ${version}`);
     for (const raw of await run(bench)) rows.push(toRow(raw));
   }
-  await Promise.all([load.stop(), receiver.stop()]);
+  await Promise.all([load.stop(), receiver.stop(), services.close()]);
   const variants = [bench.bare, bench.hookline, ...peers].map(({ name, title, version: packages }) => ({
     name,
     title,
