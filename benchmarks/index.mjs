@@ -1,6 +1,9 @@
 // Every benchmark by name, in the order of the table.
-import { runMicro } from './lib/micro.mjs';
+import { AWAIT } from './await.mjs';
+import { GRAPH } from './graph.mjs';
 import { runWorkload } from './lib/run-workload.mjs';
+import { MICRO } from './micro.mjs';
+import { SAMPLING } from './sampling.mjs';
 import { STARTUP } from './startup.mjs';
 import { WORKLOADS } from './workloads.mjs';
 
@@ -8,12 +11,8 @@ import { WORKLOADS } from './workloads.mjs';
  * @typedef {object} Benchmark
  * @property {string} name
  * @property {string} group
- * @property {(bench: object) => Promise<object[]>} run resolves to rows
+ * @property {(bench: object) => Promise<object[]>} run resolves to rows without their summaries
  */
-
-const MICRO = {
-  span: { title: 'span with 8 attributes, start to encoded', target: { ratio: 0.15 } },
-};
 
 /** @type {Benchmark[]} */
 export const BENCHMARKS = [
@@ -22,13 +21,9 @@ export const BENCHMARKS = [
     group: workload.group,
     run: async (bench) => [await runWorkload(name, workload, bench)],
   })),
+  SAMPLING,
+  AWAIT,
   ...STARTUP,
-  ...Object.entries(MICRO).map(([name, { title, target }]) => ({
-    name,
-    group: 'micro',
-    run: async (bench) => {
-      const { unit, rounds, question } = await runMicro(name, bench);
-      return [{ name, title, question, unit, compare: 'absolute', rounds, target }];
-    },
-  })),
+  ...GRAPH,
+  ...MICRO,
 ];

@@ -29,13 +29,18 @@ export const STARTUP = CASES.map(([name, title, script, flag, target]) => ({
   name,
   group: 'startup',
   async run(bench) {
-    const variants = {};
-    for (const variant of [bench.bare, bench.hookline, ...bench.peers])
-      variants[variant.name] = () => ({ samples: [startUp(join(bench.apps, script), flag, variant, bench)] });
-    const rounds = byRound(await interleave(variants, { rounds: bench.rounds ?? (bench.quick ? 10 : 40) }));
+    const rounds = await startUpRounds(join(bench.apps, script), flag, bench);
     return [{ name, title: `start-up: ${title}`, unit: 'ms', compare: 'difference', rounds, target }];
   },
 }));
+
+/** Milliseconds of CPU time, one sample per round. */
+export async function startUpRounds(script, flag, bench) {
+  const variants = {};
+  for (const variant of [bench.bare, bench.hookline, ...bench.peers])
+    variants[variant.name] = () => ({ samples: [startUp(script, flag, variant, bench)] });
+  return byRound(await interleave(variants, { rounds: bench.rounds ?? (bench.quick ? 7 : 40) }));
+}
 
 function startUp(script, flag, variant, { node, receiver }) {
   const { user, system } = runScript(script, {

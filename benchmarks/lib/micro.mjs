@@ -8,7 +8,7 @@ import { local, runScript } from './processes.mjs';
 import { byRound, interleave, median } from './statistics.mjs';
 import { ROOT } from './variants.mjs';
 
-/** @param {import('./variants.mjs').Variant[]} peers */
+/** @returns {Promise<{ question: string, rounds: object[] }>} a part of a row */
 export async function runMicro(name, { quick, rounds, node, peers, root = ROOT }) {
   const folder = mkdtempSync(join(tmpdir(), 'hookline-micro-'));
   try {
@@ -25,8 +25,8 @@ export async function runMicro(name, { quick, rounds, node, peers, root = ROOT }
         return { samples: [median(windows)] };
       };
     }
-    const samples = await interleave(variants, { rounds: rounds ?? (quick ? 5 : 9) });
-    return { question: micro.question, unit: micro.unit ?? 'ns', rounds: byRound(samples) };
+    const samples = await interleave(variants, { rounds: rounds ?? (quick ? 3 : 9) });
+    return { question: micro.question, rounds: byRound(samples) };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -66,7 +66,7 @@ const ROOM = { OTEL_BSP_MAX_QUEUE_SIZE: '65536' };
 
 /** @returns {Variant} */
 export function bare() {
-  return { name: 'bare', title: 'bare', env: {}, flags: { import: [], require: [] }, preload: 'import' };
+  return { name: 'bare', title: 'bare or floor', env: {}, flags: { import: [], require: [] }, preload: 'import' };
 }
 
 /**

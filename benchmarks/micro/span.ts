@@ -1,15 +1,16 @@
 import { encodeResource, SpanBatch } from '../../src/export/encode';
 import { ROOT_CONTEXT } from '../../src/trace/context';
-import { createSampler } from '../../src/trace/sampler';
-import { type Tracer, TracerProvider } from '../../src/trace/tracer';
-import type { Call, Micro, Peer } from './micro';
+import type { Span } from '../../src/trace/span';
+import type { Tracer } from '../../src/trace/tracer';
+import { createTracer, RESOURCE } from './hookline';
+import type { Micro } from './micro';
+import { collector, createProvider } from './otel';
 
-const CLIENT = 2;
+export const CLIENT = 2;
 const SPANS_PER_REQUEST = 512;
-const RESOURCE = { 'service.name': 'bench' };
 
 /** Differs from span to span where real ones do. */
-function attributesOf(i: number) {
+export function attributesOf(i: number) {
   return {
     'http.request.method': 'GET',
     'url.full': `http://catalog.example:8080/products/${i % 1000}`,
@@ -25,53 +26,16 @@ function attributesOf(i: number) {
 let bytes = 0;
 
 function tracer(): Tracer {
-  const resource = { attributes: RESOURCE };
-  const resourceBytes = encodeResource(resource as never);
+  const resource = encodeResource(RESOURCE);
   let batch = new SpanBatch();
-  const processor = {
-    onEnd(span: Parameters<SpanBatch['add']>[0]) {
+  return createTracer({
+    onEnd(span: Span) {
       batch.add(span);
       if (batch.spanCount < SPANS_PER_REQUEST) return;
-      bytes += batch.toRequest(resourceBytes).length;
+      bytes += batch.toRequest(resource).length;
       batch = new SpanBatch();
     },
-  };
-  const limits = {
-    attributeCountLimit: 128,
-    attributeValueLengthLimit: 16_384,
-    eventCountLimit: 128,
-    linkCountLimit: 128,
-    attributePerEventCountLimit: 128,
-    attributePerLinkCountLimit: 128,
-  };
-  const sampler = createSampler({ name: 'parentbased_always_on', ratio: 1 } as never);
-  return new TracerProvider({ resource, sampler, limits, processor } as never).getTracer('bench', '1.0.0');
-}
-
-/** The SDK with a processor that does nothing but collect: less than its own batch processor does. */
-function otel(peer: Peer): Call {
-  const api = peer('@opentelemetry/api');
-  const { BasicTracerProvider } = peer('@opentelemetry/sdk-trace-base');
-  const { resourceFromAttributes } = peer('@opentelemetry/resources');
-  const { ProtobufTraceSerializer } = peer('@opentelemetry/otlp-transformer');
-  let spans: unknown[] = [];
-  const processor = {
-    onStart() {},
-    onEnd(span: unknown) {
-      spans.push(span);
-      if (spans.length < SPANS_PER_REQUEST) return;
-      bytes += ProtobufTraceSerializer.serializeRequest(spans).length;
-      spans = [];
-    },
-    forceFlush: async () => {},
-    shutdown: async () => {},
-  };
-  const provider = new BasicTracerProvider({ resource: resourceFromAttributes(RESOURCE), spanProcessors: [processor] });
-  const otelTracer = provider.getTracer('bench', '1.0.0');
-  return (i) => {
-    otelTracer.startSpan('GET', { kind: CLIENT, attributes: attributesOf(i) }, api.ROOT_CONTEXT).end();
-    return bytes;
-  };
+  });
 }
 
 export default {
@@ -94,7 +58,7 @@ export default {
         };
       },
     },
-    'hookline, by the API': {
+    'hookline-api': {
       make() {
         const ours = tracer();
         return (i) => {
@@ -105,6 +69,20 @@ export default {
         };
       },
     },
-    otel: { needs: 'otel', make: otel },
+    otel: {
+      needs: 'otel',
+      make(peer) {
+        const { ROOT_CONTEXT: root } = peer('@opentelemetry/api');
+        const { ProtobufTraceSerializer } = peer('@opentelemetry/otlp-transformer');
+        const processor = collector((spans) => {
+          bytes += ProtobufTraceSerializer.serializeRequest(spans).length;
+        });
+        const theirs = createProvider(peer, processor).getTracer('bench', '1.0.0');
+        return (i) => {
+          theirs.startSpan('GET', { kind: CLIENT, attributes: attributesOf(i) }, root).end();
+          return bytes;
+        };
+      },
+    },
   },
 } satisfies Micro;
