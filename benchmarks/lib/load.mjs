@@ -1,5 +1,8 @@
-// A process that sends HTTP requests over keep-alive connections, one at a time on each, on bare sockets: the less it
-// needs, the more of the machine is left to the server. Connections stay open between two messages.
+// A process that sends HTTP requests over keep-alive connections, on bare sockets: the less it needs, the more of the
+// machine is left to the server. Connections stay open between two messages.
+//
+//   { port, count }                  so many requests, each connection sends its next when the last was answered
+//   { port, perSecond, durationMs }  requests at random times, whether the others were answered or not, and how long each took
 import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 
@@ -12,28 +15,74 @@ const requests = Array.from({ length: 1024 }, () => {
     `GET /hello?name=world HTTP/1.1\r\nhost: localhost:8080\r\nuser-agent: bench\r\naccept: */*\r\ntraceparent: ${traceparent}\r\n\r\n`,
   );
 });
+let next = 0;
 
-/** By port. */
-const connections = new Map();
+/** By port: connections without a request. */
+const idle = new Map();
 
-process.on('message', async ({ port, count }) => {
-  if (!connections.has(port))
-    connections.set(port, await Promise.all(Array.from({ length: CONNECTIONS }, () => open(port))));
-  let left = count;
-  const take = () => (left > 0 ? requests[left-- % requests.length] : undefined);
-  await Promise.all(connections.get(port).map((connection) => drive(connection, take)));
-  process.send({ count });
+process.on('message', async (message) => {
+  process.send(message.count === undefined ? await sendAtRate(message) : await sendAll(message));
 });
 process.on('disconnect', () => process.exit());
 process.send({});
 
+async function sendAll({ port, count }) {
+  let left = count;
+  const worker = async () => {
+    while (left-- > 0) await request(port);
+  };
+  await Promise.all(Array.from({ length: CONNECTIONS }, worker));
+  return { count };
+}
+
+/** Arrivals are independent of each other, as those of many users are. */
+async function sendAtRate({ port, perSecond, durationMs }) {
+  const meanMs = 1000 / perSecond;
+  const startMs = performance.now();
+  const latenciesMs = [];
+  const under = [];
+  let dueMs = startMs;
+  await new Promise((resolve) => {
+    const look = () => {
+      const nowMs = performance.now();
+      for (; dueMs <= nowMs; dueMs += meanMs * -Math.log(1 - Math.random())) {
+        // Since the request was due: a server that makes others wait is not spared them.
+        const due = dueMs;
+        under.push(request(port).then(() => latenciesMs.push(performance.now() - due)));
+      }
+      if (nowMs - startMs >= durationMs) resolve();
+      else setImmediate(look);
+    };
+    look();
+  });
+  await Promise.all(under);
+  return { latenciesMs };
+}
+
+async function request(port) {
+  const connection = idle.get(port)?.pop() ?? (await open(port));
+  await new Promise((resolve, reject) => {
+    connection.onAnswer = resolve;
+    connection.onError = reject;
+    connection.socket.write(requests[next++ % requests.length]);
+  });
+  connection.onError = undefined;
+  idle.get(port)?.push(connection);
+}
+
 function open(port) {
+  if (!idle.has(port)) idle.set(port, []);
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1');
     const connection = { socket, size: 0, received: 0, onAnswer: undefined, onError: reject };
     socket.setNoDelay(true).on('connect', () => resolve(connection));
     // A server that was stopped between two messages is none of the next one's.
-    socket.on('error', (error) => connection.onError?.(error)).on('close', () => connections.delete(port));
+    socket
+      .on('error', (error) => connection.onError?.(error))
+      .on('close', () => {
+        connection.onError?.(new Error(`the server on port ${port} closed the connection`));
+        idle.delete(port);
+      });
     socket.on('data', (chunk) => {
       // All answers have the size of the first.
       if (connection.size === 0) connection.size = responseSize(chunk);
@@ -42,22 +91,6 @@ function open(port) {
       connection.received = 0;
       connection.onAnswer();
     });
-  });
-}
-
-function drive(connection, take) {
-  return new Promise((resolve, reject) => {
-    connection.onError = reject;
-    connection.onAnswer = () => {
-      const request = take();
-      if (request !== undefined) {
-        connection.socket.write(request);
-        return;
-      }
-      connection.onError = undefined;
-      resolve();
-    };
-    connection.onAnswer();
   });
 }
 
