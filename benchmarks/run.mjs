@@ -1,5 +1,13 @@
-// npm run bench [-- <names or groups>] [--quick] [--rounds=N] [--peers=otel,dd] [--node=<path>] [--nodes=20,22,24,26]
-//               [--json=<path>] [--readme]
+// npm run bench [-- [names or groups] [options]]
+//
+//   --quick            fewer and shorter rounds, and of the peers only OpenTelemetry with traces alone: five minutes
+//   --rounds=N         of each benchmark
+//   --peers=otel,dd    which other agents: otel, otel-default, dd, elastic; all, none
+//   --node=<path>      under another Node.js
+//   --nodes=20,22,24   under the newest of these lines, or exact versions: one column each
+//   --json=<path>      where the results go; default: .cache/bench/latest.json
+//   --table            measures nothing, and prints the table of the results at --json
+//   --readme           the same as README.md has it, with machine, versions and date
 //
 // Measures what the agent costs, beside the bare application and other agents, and prints one Markdown table. Numbers
 // never make it fail: compare two runs on the same machine, not a run with a wish.
@@ -7,53 +15,66 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { arch, cpus, platform, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
+import { fetchNode } from '../scripts/node-binaries.mjs';
 import { BENCHMARKS } from './index.mjs';
 import { prepareApps } from './lib/apps.mjs';
 import { parseOptions } from './lib/options.mjs';
 import { startProcess } from './lib/processes.mjs';
+import { readmeText, resultText } from './lib/report.mjs';
 import { toRow } from './lib/rows.mjs';
 import { createServices } from './lib/services.mjs';
-import { nodesTable, peersTable } from './lib/table.mjs';
 import { bare, exportTo, hookline, peer, ROOT } from './lib/variants.mjs';
 
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
+
+const say = (text) => console.error(`bench: ${text}`);
 
 let options;
 try {
   options = parseOptions(process.argv.slice(2), BENCHMARKS);
 } catch (error) {
-  console.error(`bench: ${error.message}`);
+  say(error.message);
   process.exit(1);
 }
 
-const say = (text) => console.error(`bench: ${text}`);
-const startMs = performance.now();
-const [cpu] = cpus();
-const about = {
-  date: new Date().toISOString(),
-  version: JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).version,
-  machine: `${cpu?.model.trim() ?? 'unknown processor'}, ${cpus().length} cores, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, ${platform()} ${arch()}`,
-  mode: options.quick ? 'quick' : 'full',
-};
-
-const apps = await prepareApps();
-const runs = [];
-runs.push(await runAll(options.node ?? process.execPath));
-
-const output = { ...about, runs };
 const file = options.json ?? join(ROOT, '.cache/bench/latest.json');
-mkdirSync(dirname(file), { recursive: true });
-writeFileSync(file, `${JSON.stringify(output, undefined, 2)}\n`);
-
-for (const run of runs) {
-  console.log(runs.length === 1 ? peersTable(run.rows, run.variants) : '');
-  console.log(`\nNode ${run.node}; ${run.variants.flatMap(({ version }) => version ?? []).join(', ')}`);
+if (!options.table && !options.readme) {
+  const results = await measure();
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, `${JSON.stringify(results, undefined, 2)}\n`);
+  say(`${results.seconds} s; all samples are in ${file}`);
 }
-if (runs.length > 1) console.log(nodesTable(runs));
-say(`${((performance.now() - startMs) / 1000).toFixed(0)} s; all rounds are in ${file}`);
+const results = JSON.parse(readFileSync(file, 'utf8'));
+console.log(options.readme ? readmeText(results) : resultText(results));
 process.exit();
 
-async function runAll(node) {
+async function measure() {
+  const startMs = performance.now();
+  const [cpu] = cpus();
+  const about = {
+    date: new Date().toISOString(),
+    version: JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).version,
+    machine: `${cpu?.model.trim() ?? 'unknown processor'}, ${cpus().length} cores, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, ${platform()} ${arch()}`,
+    mode: options.quick ? 'quick' : 'full',
+  };
+  const apps = await prepareApps();
+  const runs = [];
+  for (const node of nodes()) runs.push(await measureOn(node, apps));
+  return { ...about, seconds: Math.round((performance.now() - startMs) / 1000), runs };
+}
+
+function nodes() {
+  if (options.nodes === undefined) return [options.node ?? process.execPath];
+  const fetched = options.nodes.map(fetchNode);
+  for (const { version, error } of fetched) {
+    if (error === undefined) continue;
+    say(`Node ${version} ${error}`);
+    process.exit(1);
+  }
+  return fetched.map(({ binary }) => binary);
+}
+
+async function measureOn(node, apps) {
   const version = execFileSync(node, ['--version'], { encoding: 'utf8' }).trim().slice(1);
   const peers = [];
   for (const name of options.peers) peers.push(await peer(name, version));
@@ -61,17 +82,16 @@ async function runAll(node) {
   const receiver = await startProcess('lib/receiver.mjs');
   receiver.env = exportTo(receiver.ready.url);
   const services = createServices();
-  const bench = { ...options, services, node, apps, load, receiver, bare: bare(), hookline: hookline(), peers };
+  const bench = { ...options, node, apps, load, receiver, services, bare: bare(), hookline: hookline(), peers };
   const rows = [];
-  for (const { name, run } of options.selected) {
-    say(`${name} on Node ${version}`);
-    for (const raw of await run(bench)) rows.push(toRow(raw));
+  for (const [i, { name, run }] of options.selected.entries()) {
+    say(`Node ${version}: ${name} (${i + 1} of ${options.selected.length})`);
+    for (const row of await run(bench)) rows.push(toRow(row));
   }
   await Promise.all([load.stop(), receiver.stop(), services.close()]);
-  const variants = [bench.bare, bench.hookline, ...peers].map(({ name, title, version: packages }) => ({
-    name,
-    title,
-    version: packages,
-  }));
-  return { node: version, variants, rows };
+  return {
+    node: version,
+    variants: [bench.bare, bench.hookline, ...peers].map(({ name, title, packages }) => ({ name, title, packages })),
+    rows,
+  };
 }

@@ -35,10 +35,9 @@ export const STARTUP = CASES.map(([name, title, script, flag, target]) => ({
 }));
 
 /** Milliseconds of CPU time, one sample per round. */
-export async function startUpRounds(script, flag, bench) {
+export async function startUpRounds(script, flag, bench, compared = [bench.bare, bench.hookline, ...bench.peers]) {
   const variants = {};
-  for (const variant of [bench.bare, bench.hookline, ...bench.peers])
-    variants[variant.name] = () => ({ samples: [startUp(script, flag, variant, bench)] });
+  for (const variant of compared) variants[variant.name] = () => ({ samples: [startUp(script, flag, variant, bench)] });
   return byRound(await interleave(variants, { rounds: bench.rounds ?? (bench.quick ? 7 : 40) }));
 }
 

@@ -11,12 +11,12 @@
  * @property {number} spans that the agent makes of one operation
  * @property {{ quick: Counts, full: Counts }} counts
  * @property {import('./lib/targets.mjs').Target} [target]
- * @typedef {{ warmUp: number, window: number, windows: number }} Counts
+ * @typedef {{ warmUp: number, window: number, windows: number, budgetMs?: number }} Counts
  */
 
-/** As many as take about as long: warm-up and windows in thousands. */
+/** Thousands of operations to warm up and per window. */
 const counts = (warmUp, window) => ({
-  quick: { warmUp: warmUp * 1000, window: window * 1000, windows: 6 },
+  quick: { warmUp: warmUp * 600, window: window * 1000, windows: 6, budgetMs: 3000 },
   full: { warmUp: warmUp * 1500, window: window * 1000, windows: 20 },
 });
 

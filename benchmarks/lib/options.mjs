@@ -2,6 +2,9 @@
 import { parseArgs } from 'node:util';
 import { PEERS } from './variants.mjs';
 
+/** The newest of each line of Node.js. */
+const NEWEST = { 18: '18.20.8', 20: '20.20.2', 22: '22.23.3', 24: '24.21.0', 26: '26.10.0' };
+
 /**
  * @param {string[]} args
  * @param {{ name: string, group: string }[]} benchmarks
@@ -17,6 +20,7 @@ export function parseOptions(args, benchmarks) {
       node: { type: 'string' },
       nodes: { type: 'string' },
       json: { type: 'string' },
+      table: { type: 'boolean', default: false },
       readme: { type: 'boolean', default: false },
     },
   });
@@ -34,7 +38,7 @@ export function parseOptions(args, benchmarks) {
     positionals.length === 0
       ? benchmarks
       : benchmarks.filter(({ name, group }) => positionals.includes(name) || positionals.includes(group));
-  return { ...values, rounds, peers, selected, nodes: values.nodes?.split(',') };
+  return { ...values, rounds, peers, selected, nodes: values.nodes?.split(',').map((name) => NEWEST[name] ?? name) };
 }
 
 function peersOf(text) {

@@ -3,19 +3,19 @@ import { mean, median, medianError, summarize } from './statistics.mjs';
 
 /**
  * The row with a summary per variant. `rounds` has one object per round and variant: its `samples`, in the same order for all
- * variants, so that those of one index were taken one after the other and can be compared in pairs.
+ * variants, so that those of one index were taken one after the other and can be compared in pairs with those of `base`.
  */
-export function toRow({ rounds, ...row }) {
+export function toRow({ rounds, ...row }, base = 'bare') {
   const variants = {};
   const names = Object.keys(rounds[0] ?? {});
   const samplesOf = (name) => rounds.flatMap((round) => round[name].samples);
-  const base = names.includes('bare') ? samplesOf('bare') : undefined;
+  const baseSamples = names.includes(base) ? samplesOf(base) : undefined;
   for (const name of names) {
     const samples = samplesOf(name);
     variants[name] = {
       ...summarize(samples),
       mean: mean(samples),
-      ...(base !== undefined && name !== 'bare' && pairs(samples, base)),
+      ...(baseSamples !== undefined && name !== base && pairs(samples, baseSamples)),
       ...ofSpans(rounds.map((round) => round[name])),
       samples: rounds.map((round) => round[name].samples),
     };

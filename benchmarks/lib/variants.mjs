@@ -1,4 +1,5 @@
 // What is compared: the bare application, the agent, and other agents, in exact versions that are installed on demand.
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { installPackages } from '../../scripts/packages.mjs';
@@ -24,14 +25,14 @@ const PACKAGES = {
   elastic: [[18, ['@elastic/opentelemetry-node@1.18.0']]],
 };
 
-/** Files below node_modules/, by the flag that reads them; each as its documentation has it for applications of the kind. */
+/** What each flag reads, by its specifier; where `import` finds another file than `require`, by its path. */
 const ENTRIES = {
   otel: {
-    require: '@opentelemetry/auto-instrumentations-node/build/src/register.js',
-    import: '@opentelemetry/auto-instrumentations-node/build/src/register.js',
+    require: '@opentelemetry/auto-instrumentations-node/register',
+    import: '@opentelemetry/auto-instrumentations-node/register',
   },
-  dd: { require: 'dd-trace/init.js', import: 'dd-trace/initialize.mjs' },
-  elastic: { require: '@elastic/opentelemetry-node/require.js', import: '@elastic/opentelemetry-node/import.mjs' },
+  dd: { require: 'dd-trace/init', import: 'dd-trace/initialize.mjs' },
+  elastic: { require: '@elastic/opentelemetry-node', import: './node_modules/@elastic/opentelemetry-node/import.mjs' },
 };
 
 /** The comparisons that `--peers` names. The ratios are to `otel`. */
@@ -60,8 +61,8 @@ const ROOM = { OTEL_BSP_MAX_QUEUE_SIZE: '65536' };
  * @property {Record<string, string>} env
  * @property {{ import: string[], require: string[] }} flags Node's arguments, by the way to preload
  * @property {'import' | 'require'} preload the way that CommonJS applications use
- * @property {string | undefined} version
- * @property {string | undefined} folder where a peer is installed
+ * @property {string[]} [packages] what a peer is installed from
+ * @property {string} [folder] where a peer is installed
  */
 
 /** @returns {Variant} */
@@ -95,7 +96,7 @@ export async function peer(name, nodeVersion) {
   const { title, packages: key, env } = PEERS[name];
   const specs = packagesFor(key, nodeVersion);
   const folder = await installPackages(...specs);
-  const entry = (flag) => join(folder, 'node_modules', ENTRIES[key][flag]);
+  const entry = (flag) => createRequire(join(folder, 'package.json')).resolve(ENTRIES[key][flag]);
   return {
     name,
     title,
@@ -103,7 +104,7 @@ export async function peer(name, nodeVersion) {
     flags: { import: ['--import', pathToFileURL(entry('import')).href], require: ['--require', entry('require')] },
     // Their documentation's way for CommonJS; Elastic's has one way for all.
     preload: key === 'elastic' ? 'import' : 'require',
-    version: specs[0],
+    packages: specs,
     folder,
   };
 }

@@ -5,13 +5,20 @@ import { startProcess } from './processes.mjs';
 /** So many operations tell how many spans one makes. */
 const COUNTED = 200;
 
+/** Whatever the time that they take. */
+const MIN_WINDOWS = 3;
+
+/** Of a warm-up, between two looks at the clock. */
+const WARM_UP_PARTS = 5;
+
 /**
  * @param {object} workload
  * @param {string} workload.app absolute path
  * @param {boolean} [workload.http] requests come from the load generator; otherwise the application makes the operations itself
  * @param {Record<string, string>} [workload.env]
  * @param {import('./variants.mjs').Variant[]} variants
- * @param {{ node: string, load: object, receiver: object, warmUp: number, window: number, windows: number }} bench
+ * @param {{ node: string, load: object, receiver: object, warmUp: number, window: number, windows: number, budgetMs?: number }} bench
+ *   `budgetMs`: neither a warm-up nor all windows together take much longer
  * @returns {Promise<Record<string, Measured>>} by variant
  *
  * @typedef {object} Measured
@@ -21,20 +28,21 @@ const COUNTED = 200;
  * @property {number} spans that arrived of them
  */
 export async function measureRound(workload, variants, bench) {
-  const { warmUp, window, windows } = bench;
+  const { window, windows, budgetMs = Number.POSITIVE_INFINITY } = bench;
   const started = await Promise.allSettled(variants.map((variant) => start(workload, variant, bench)));
   const apps = started.flatMap(({ value }) => value ?? []);
   try {
     for (const { reason } of started) if (reason) throw reason;
     for (const app of apps) {
-      await app.operate(warmUp);
+      await warmUp(app, bench);
       await app.flush();
-      const counted = Math.min(COUNTED, warmUp);
+      const counted = Math.min(COUNTED, bench.warmUp);
       await app.operate(counted);
       await app.flush();
       app.perOperation = app.spans / counted;
     }
-    for (let i = 0; i < windows; i++) {
+    const startMs = performance.now();
+    for (let i = 0; i < windows && (i < MIN_WINDOWS || performance.now() - startMs < budgetMs); i++) {
       for (const app of i % 2 === 0 ? apps : [...apps].reverse()) {
         await app.operate(window);
         const us = await app.flush();
@@ -45,11 +53,26 @@ export async function measureRound(workload, variants, bench) {
     return Object.fromEntries(
       apps.map(({ name, samples, perOperation, total }) => [
         name,
-        { samples, spansPerOperation: perOperation, expectedSpans: perOperation * window * windows, spans: total },
+        {
+          samples,
+          spansPerOperation: perOperation,
+          expectedSpans: perOperation * window * samples.length,
+          spans: total,
+        },
       ]),
     );
   } finally {
     await Promise.all(apps.map((app) => app.stop()));
+  }
+}
+
+/** Until what is run often is compiled. */
+async function warmUp(app, { warmUp: count, budgetMs = Number.POSITIVE_INFINITY }) {
+  const startMs = performance.now();
+  for (let left = count; left > 0 && performance.now() - startMs < budgetMs; ) {
+    const part = Math.min(left, Math.ceil(count / WARM_UP_PARTS));
+    await app.operate(part);
+    left -= part;
   }
 }
 
