@@ -86,7 +86,13 @@ async function measureOn(node, apps) {
   const rows = [];
   for (const [i, { name, run }] of options.selected.entries()) {
     say(`Node ${version}: ${name} (${i + 1} of ${options.selected.length})`);
-    for (const row of await run(bench)) rows.push(toRow(row));
+    try {
+      for (const row of await run(bench)) rows.push(toRow(row));
+    } catch (error) {
+      // The others are worth their time all the same.
+      say(`${name} failed: ${error.message}`);
+      process.exitCode = 1;
+    }
   }
   await Promise.all([load.stop(), receiver.stop(), services.close()]);
   return {

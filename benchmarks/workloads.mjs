@@ -134,4 +134,24 @@ export const WORKLOADS = {
     counts: counts(8, 2),
     target: { ratio: 0.25 },
   },
+  ...Object.fromEntries(
+    Object.entries({
+      'http-server': 1,
+      'http-client': 1,
+      undici: 1,
+      pg: 1,
+      mysql2: 1,
+      amqplib: 2,
+    }).map(([library, spans]) => [
+      `wrapper-${library}`,
+      {
+        group: 'wrappers',
+        title: `${library} over a socket in memory`,
+        app: 'wrapper.js',
+        env: { LIBRARY: library },
+        spans,
+        counts: counts(20, 5),
+      },
+    ]),
+  ),
 };

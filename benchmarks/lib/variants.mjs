@@ -8,7 +8,14 @@ import { installPackages } from '../../scripts/packages.mjs';
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
 /** What the applications under measurement are made of. */
-export const LIBRARIES = ['express@5.3.0', 'pg@8.23.1', 'mysql2@3.24.5', 'amqplib@2.3.1', '@grpc/grpc-js@1.14.7'];
+export const LIBRARIES = [
+  'express@5.3.0',
+  'pg@8.23.1',
+  'mysql2@3.24.5',
+  'amqplib@2.3.1',
+  '@grpc/grpc-js@1.14.7',
+  'undici@6.29.1',
+];
 
 const TRACED = 'http,undici,express,pg,mysql2,amqplib,grpc';
 
