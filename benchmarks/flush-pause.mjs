@@ -8,7 +8,7 @@ export const FLUSH_PAUSE = {
   name: 'flush-pause',
   group: 'micro',
   async run(bench) {
-    const flushes = bench.counts?.operations ?? (bench.quick ? 30 : 100);
+    const flushes = bench.counts ? 3 : bench.quick ? 30 : 100;
     const variants = {};
     // dd-trace has no spans of the OpenTelemetry API by itself.
     for (const variant of [bench.hookline, ...bench.peers.filter(({ name }) => name !== 'dd')])

@@ -44,12 +44,19 @@ async function measureOwn() {
       cwd: ROOT,
     });
     const archive = join(folder, packed.stdout.trim().split('\n').at(-1));
-    const install = ['install', '--prefix', folder, '--no-save', '--no-audit', '--no-fund', '--loglevel=error'];
-    await run('npm', [...install, archive], { cwd: folder });
+    const install = ['install', '--prefix', folder, '--prefer-offline', '--no-save', '--no-audit', '--no-fund'];
+    await run('npm', [...install, '--loglevel=error', archive], { cwd: folder, env: npmEnv() });
     return measureFolder(folder);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** `npm run` sets variables that would steer another npm. */
+function npmEnv() {
+  return Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !/^(npm_|NODE_OPTIONS|NODE_ENV)/i.test(name)),
+  );
 }
 
 function measureFolder(folder) {

@@ -25,7 +25,7 @@ export const MICRO = Object.entries(FILES).map(([name, { title, target, also = {
   name,
   group: 'micro',
   async run(bench) {
-    const row = { name, title, unit: 'ns', compare: 'absolute', ...(await runMicro(name, bench)), target };
+    const row = { name, title, unit: 'ns', compare: 'absolute', rounds: await runMicro(name, bench), target };
     const others = Object.entries(also).map(([subject, how]) => ({
       ...row,
       name: subject.replace('hookline', name),

@@ -11,19 +11,16 @@
 //
 // Measures what the agent costs, beside the bare application and other agents, and prints one Markdown table. Numbers
 // never make it fail: compare two runs on the same machine, not a run with a wish.
-import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { arch, cpus, platform, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fetchNode } from '../scripts/node-binaries.mjs';
 import { BENCHMARKS } from './index.mjs';
-import { prepareApps } from './lib/apps.mjs';
+import { openBench } from './lib/bench.mjs';
 import { parseOptions } from './lib/options.mjs';
-import { startProcess } from './lib/processes.mjs';
 import { readmeText, resultText } from './lib/report.mjs';
 import { toRow } from './lib/rows.mjs';
-import { createServices } from './lib/services.mjs';
-import { bare, exportTo, hookline, peer, ROOT } from './lib/variants.mjs';
+import { ROOT } from './lib/variants.mjs';
 
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
 
@@ -57,9 +54,8 @@ async function measure() {
     machine: `${cpu?.model.trim() ?? 'unknown processor'}, ${cpus().length} cores, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, ${platform()} ${arch()}`,
     mode: options.quick ? 'quick' : 'full',
   };
-  const apps = await prepareApps();
   const runs = [];
-  for (const node of nodes()) runs.push(await measureOn(node, apps));
+  for (const node of nodes()) runs.push(await measureOn(node));
   return { ...about, seconds: Math.round((performance.now() - startMs) / 1000), runs };
 }
 
@@ -74,18 +70,11 @@ function nodes() {
   return fetched.map(({ binary }) => binary);
 }
 
-async function measureOn(node, apps) {
-  const version = execFileSync(node, ['--version'], { encoding: 'utf8' }).trim().slice(1);
-  const peers = [];
-  for (const name of options.peers) peers.push(await peer(name, version));
-  const load = await startProcess('lib/load.mjs');
-  const receiver = await startProcess('lib/receiver.mjs');
-  receiver.env = exportTo(receiver.ready.url);
-  const services = createServices();
-  const bench = { ...options, node, apps, load, receiver, services, bare: bare(), hookline: hookline(), peers };
+async function measureOn(node) {
+  const bench = await openBench({ ...options, node });
   const rows = [];
   for (const [i, { name, run }] of options.selected.entries()) {
-    say(`Node ${version}: ${name} (${i + 1} of ${options.selected.length})`);
+    say(`Node ${bench.version}: ${name} (${i + 1} of ${options.selected.length})`);
     try {
       for (const row of await run(bench)) rows.push(toRow(row));
     } catch (error) {
@@ -94,10 +83,11 @@ async function measureOn(node, apps) {
       process.exitCode = 1;
     }
   }
-  await Promise.all([load.stop(), receiver.stop(), services.close()]);
+  await bench.close();
+  const variants = [bench.bare, bench.hookline, ...bench.peers];
   return {
-    node: version,
-    variants: [bench.bare, bench.hookline, ...peers].map(({ name, title, packages }) => ({ name, title, packages })),
+    node: bench.version,
+    variants: variants.map(({ name, title, packages }) => ({ name, title, packages })),
     rows,
   };
 }

@@ -7,8 +7,8 @@ import { number } from './targets.mjs';
 const ERRORS = 2;
 
 /**
- * `base` and `again` are the same build, `head` is the changed one.
- * @param {Record<'base' | 'head' | 'again' | 'bare', { samples: number[] }>[]} rounds
+ * `base` and `again` are the same build, `head` is the changed one; without `bare`, all of it is what it costs.
+ * @param {(Record<'base' | 'head' | 'again', { samples: number[] }> & { bare?: { samples: number[] } })[]} rounds
  */
 export function toChange(title, unit, rounds) {
   const { variants } = toRow({ rounds }, 'base');
@@ -18,8 +18,7 @@ export function toChange(title, unit, rounds) {
     title,
     unit,
     /** What the base adds to the bare application. */
-    cost: -bare.difference,
-    total: base.median,
+    cost: bare === undefined ? base.median : -bare.difference,
     change: head.difference,
     noise,
     verdict: Math.abs(head.difference) <= noise ? 'no difference' : head.difference < 0 ? 'less' : 'more',
@@ -40,7 +39,7 @@ export function compareText(changes, base) {
   return [
     markdown([header, ...lines], (column) => column > 1 && column < header.length - 1),
     '',
-    'CPU time over the bare application, of pairs measured one after the other. Noise: what two runs of the same build',
+    'CPU time over the bare application, or of a single part, in pairs measured one after the other. Noise: what two runs of the same build',
     'differ by, and the error of the change.',
   ].join('\n');
 }

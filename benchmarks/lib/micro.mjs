@@ -8,32 +8,61 @@ import { local, runScript } from './processes.mjs';
 import { byRound, interleave, median } from './statistics.mjs';
 import { ROOT } from './variants.mjs';
 
-/** @returns {Promise<{ question: string, rounds: object[] }>} a part of a row */
-export async function runMicro(name, { quick, rounds, node, peers, root = ROOT }) {
-  const folder = mkdtempSync(join(tmpdir(), 'hookline-micro-'));
-  try {
-    const bundle = await bundleMicro(name, folder, root);
-    const { default: micro } = await import(pathToFileURL(bundle).href).then((loaded) => loaded.default);
-    const calls = quick ? (micro.calls ?? 100_000) / 2 : (micro.calls ?? 100_000);
+const CALLS = 100_000;
+
+/** All cases of a file. */
+export async function runMicro(name, bench) {
+  return withFolder(async (folder) => {
+    const bundle = await bundleMicro(name, folder, ROOT);
+    const micro = await load(bundle);
     const variants = {};
     for (const [key, { needs }] of Object.entries(micro.cases)) {
-      const peer = peers.find((variant) => variant.name === needs);
+      const peer = bench.peers.find((variant) => variant.name === needs);
       if (needs !== undefined && peer === undefined) continue;
-      variants[key] = () => {
-        const args = [bundle, key, quick ? '8' : '15', String(calls), ...(peer ? [peer.folder] : [])];
-        const { windows } = runScript('apps/micro.js', { node, args });
-        return { samples: [median(windows)] };
-      };
+      variants[key] = () => measure(bundle, key, micro, bench, peer);
     }
-    const samples = await interleave(variants, { rounds: rounds ?? (quick ? 3 : 9) });
-    return { question: micro.question, rounds: byRound(samples) };
+    return byRound(await interleave(variants, { rounds: bench.rounds ?? (bench.quick ? 3 : 9) }));
+  });
+}
+
+/**
+ * The case of the agent, with the sources of several working trees; the benchmark itself is always this one's.
+ * @param {Record<string, string>} roots by variant
+ */
+export async function compareMicro(name, roots, bench) {
+  return withFolder(async (folder) => {
+    const variants = {};
+    for (const [variant, root] of Object.entries(roots)) {
+      const bundle = await bundleMicro(name, join(folder, variant), root);
+      const micro = await load(bundle);
+      variants[variant] = () => measure(bundle, 'hookline', micro, bench);
+    }
+    return byRound(await interleave(variants, { rounds: bench.rounds }));
+  });
+}
+
+function measure(bundle, key, micro, { quick, counts, node }, peer) {
+  const windows = counts ? 1 : quick ? 8 : 15;
+  const calls = counts?.operations ?? (micro.calls ?? CALLS) / (quick ? 2 : 1);
+  const args = [bundle, key, String(windows), String(calls), ...(peer ? [peer.folder] : [])];
+  return { samples: [median(runScript('apps/micro.js', { node, args }).windows)] };
+}
+
+async function load(bundle) {
+  const loaded = await import(pathToFileURL(bundle).href);
+  return loaded.default.default;
+}
+
+async function withFolder(use) {
+  const folder = mkdtempSync(join(tmpdir(), 'hookline-micro-'));
+  try {
+    return await use(folder);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-/** `root` says whose sources are measured; the benchmark is always this working tree's. */
-export async function bundleMicro(name, folder, root = ROOT) {
+async function bundleMicro(name, folder, root) {
   const outfile = join(folder, `${name}.cjs`);
   await build({
     entryPoints: [local(`micro/${name}.ts`)],
@@ -42,13 +71,13 @@ export async function bundleMicro(name, folder, root = ROOT) {
     platform: 'node',
     format: 'cjs',
     target: 'node18.19',
-    logLevel: 'warning',
+    logLevel: 'silent',
     define: { HOOKLINE_VERSION: '"bench"' },
     plugins: [
       {
         name: 'sources-of',
         setup: (bundler) =>
-          bundler.onResolve({ filter: /^\.\.\/\.\.\/(src|instrumentations)\// }, ({ path, kind }) =>
+          bundler.onResolve({ filter: /^\.\.\/\.\.\/src\// }, ({ path, kind }) =>
             bundler.resolve(`./${path.slice('../../'.length)}`, { resolveDir: root, kind }),
           ),
       },

@@ -8,9 +8,6 @@ const COUNTED = 200;
 /** Whatever the time that they take. */
 const MIN_WINDOWS = 3;
 
-/** Of a warm-up, between two looks at the clock. */
-const WARM_UP_PARTS = 5;
-
 /**
  * @param {object} workload
  * @param {string} workload.app absolute path
@@ -18,7 +15,7 @@ const WARM_UP_PARTS = 5;
  * @param {Record<string, string>} [workload.env]
  * @param {import('./variants.mjs').Variant[]} variants
  * @param {{ node: string, load: object, receiver: object, warmUp: number, window: number, windows: number, budgetMs?: number }} bench
- *   `budgetMs`: neither a warm-up nor all windows together take much longer
+ *   `budgetMs`: all windows together take not much longer
  * @returns {Promise<Record<string, Measured>>} by variant
  *
  * @typedef {object} Measured
@@ -34,7 +31,8 @@ export async function measureRound(workload, variants, bench) {
   try {
     for (const { reason } of started) if (reason) throw reason;
     for (const app of apps) {
-      await warmUp(app, bench);
+      // However long that takes: before what is run often is compiled, there is nothing to learn.
+      await app.operate(bench.warmUp);
       await app.flush();
       const counted = Math.min(COUNTED, bench.warmUp);
       await app.operate(counted);
@@ -63,16 +61,6 @@ export async function measureRound(workload, variants, bench) {
     );
   } finally {
     await Promise.all(apps.map((app) => app.stop()));
-  }
-}
-
-/** Until what is run often is compiled. */
-async function warmUp(app, { warmUp: count, budgetMs = Number.POSITIVE_INFINITY }) {
-  const startMs = performance.now();
-  for (let left = count; left > 0 && performance.now() - startMs < budgetMs; ) {
-    const part = Math.min(left, Math.ceil(count / WARM_UP_PARTS));
-    await app.operate(part);
-    left -= part;
   }
 }
 

@@ -1,0 +1,2 @@
+export function countOtlpSpans(bytes: Uint8Array): number;
+export function countDatadogSpans(bytes: Buffer): number;
