@@ -20,6 +20,8 @@ import { captureHeaders, firstValue, rawHeader } from '../src/http/headers';
 import { isHealthCheck } from '../src/http/health';
 import { isIgnored } from '../src/http/ignore';
 import { setMethod, spanName } from '../src/http/method';
+// Late events of a message run in its context: `data`, `end` and `close` come in the socket's own.
+import { contextOf, recordNoted } from '../src/http/route';
 import { type ServerRequest, serverAttributes } from '../src/http/server-attributes';
 import { isSigned } from '../src/http/signed';
 import { ERROR_TYPE, HTTP_REQUEST_HEADER, HTTP_RESPONSE_HEADER, HTTP_RESPONSE_STATUS_CODE } from '../src/semconv';
@@ -29,9 +31,6 @@ const CLIENT = 2;
 const ERROR = { code: 2 } as const;
 
 type Emit = (this: unknown, event: unknown, ...args: unknown[]) => boolean;
-
-/** The context that a message's late events run in: `data`, `end` and `close` come in the socket's own context. */
-const contextOf = createStamp<TraceContext>();
 
 export default {
   name: 'http',
@@ -193,6 +192,7 @@ function endServerSpan(span: Span, error: unknown, response: ServerResponse | un
   if (status >= 500 && error === undefined) {
     attributes[ERROR_TYPE] = String(status);
     span.setStatus(ERROR);
+    recordNoted(span, response.req);
   }
   span.adopt(attributes);
 }
@@ -250,6 +250,7 @@ function handOver(
   if (ignored !== undefined) return tracing.run(ignored, original as never, server, args) as boolean;
   const begun = tracing.begin(operation, { self: server, args: [request, undefined] });
   if (begun === undefined) return Reflect.apply(original, server, args as never);
+  contextOf.set(request, begun.context);
   if (begun.span !== undefined) tracing.guard(() => watchHandOver(socket as never, begun, tracing));
   const handled = tracing.run(begun.context, original as never, server, args) as boolean;
   // Nobody listens: Node destroys the socket.

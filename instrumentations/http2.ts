@@ -16,6 +16,7 @@ import { captureHeaders, firstValue } from '../src/http/headers';
 import { isHealthCheck } from '../src/http/health';
 import { isIgnored } from '../src/http/ignore';
 import { spanName } from '../src/http/method';
+import { contextOf, recordNoted } from '../src/http/route';
 import { serverAttributes } from '../src/http/server-attributes';
 import { isSigned } from '../src/http/signed';
 import { ERROR_TYPE, HTTP_REQUEST_HEADER, HTTP_RESPONSE_HEADER, HTTP_RESPONSE_STATUS_CODE } from '../src/semconv';
@@ -141,6 +142,7 @@ function beginStream(
   const begun = tracing.begin(operation, { self: server, args: [target, fields] });
   if (begun === undefined) return undefined;
   exchangeOf.set(target, { context: begun.context, done: begun.done, error: undefined, cancelled: false });
+  contextOf.set(target, begun.context);
   return begun.context;
 }
 
@@ -200,6 +202,7 @@ function endServerSpan(span: Span, error: unknown, stream: ServerHttp2Stream | u
   if (Number(status) >= 500 && error === undefined) {
     attributes[ERROR_TYPE] = String(status);
     span.setStatus({ code: 2 });
+    recordNoted(span, stream);
   }
   span.adopt(attributes);
 }

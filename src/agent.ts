@@ -14,6 +14,7 @@ import type { MemorySpans, ProcessorStats } from './export/processor';
 import { Channels } from './hook/channels';
 import { type Hooks, installHooks } from './hook/load';
 import { type Definition, type InstrumentationStatus, Registry, unknownNames } from './hook/registry';
+import * as route from './http/route';
 import * as logging from './log';
 import { isLogged, log, setLogLevel } from './log';
 import { createPropagator } from './propagation/composite';
@@ -50,11 +51,11 @@ export interface AgentStatus {
 
 /**
  * Modules with a state of their own: files that are built apart and read later take them from here, not from a copy
- * (`withAgent` in scripts/build.mjs). On the global object, because applications that reload themselves empty
+ * (`withAgent` and `withRoute` in scripts/build.mjs). On the global object, because applications that reload themselves empty
  * `require.cache`, and a second agent with a second context storage would come of it.
  */
 Object.defineProperty(globalThis, Symbol.for('hookline.shared'), {
-  value: { log: logging, exit, clock, context, identity, traceState },
+  value: { log: logging, exit, clock, context, identity, traceState, route },
   configurable: true,
 });
 
