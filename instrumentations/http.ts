@@ -21,7 +21,7 @@ import { isHealthCheck } from '../src/http/health';
 import { isIgnored } from '../src/http/ignore';
 import { setMethod, spanName } from '../src/http/method';
 // Late events of a message run in its context: `data`, `end` and `close` come in the socket's own.
-import { contextOf, recordNoted } from '../src/http/route';
+import { contextOf, settle } from '../src/http/route';
 import { type ServerRequest, serverAttributes } from '../src/http/server-attributes';
 import { isSigned } from '../src/http/signed';
 import { ERROR_TYPE, HTTP_REQUEST_HEADER, HTTP_RESPONSE_HEADER, HTTP_RESPONSE_STATUS_CODE } from '../src/semconv';
@@ -183,6 +183,7 @@ function describeRequest(request: IncomingMessage, scheme: string): ServerReques
 
 function endServerSpan(span: Span, error: unknown, response: ServerResponse | undefined, tracing: Tracing): void {
   const status = response?.headersSent ? response.statusCode : undefined;
+  settle(span, response?.req, status);
   if (response === undefined || status === undefined) return;
   const attributes: Attributes = { [HTTP_RESPONSE_STATUS_CODE]: status };
   captureHeaders(attributes, HTTP_RESPONSE_HEADER, tracing.config.http.serverResponseHeaders, (name) =>
@@ -191,8 +192,7 @@ function endServerSpan(span: Span, error: unknown, response: ServerResponse | un
   // 4xx is the client's failure, not the server's.
   if (status >= 500 && error === undefined) {
     attributes[ERROR_TYPE] = String(status);
-    span.setStatus(ERROR);
-    recordNoted(span, response.req);
+    if (span.status.code === 0) span.setStatus(ERROR);
   }
   span.adopt(attributes);
 }

@@ -16,7 +16,7 @@ import { captureHeaders, firstValue } from '../src/http/headers';
 import { isHealthCheck } from '../src/http/health';
 import { isIgnored } from '../src/http/ignore';
 import { spanName } from '../src/http/method';
-import { contextOf, recordNoted } from '../src/http/route';
+import { contextOf, settle } from '../src/http/route';
 import { serverAttributes } from '../src/http/server-attributes';
 import { isSigned } from '../src/http/signed';
 import { ERROR_TYPE, HTTP_REQUEST_HEADER, HTTP_RESPONSE_HEADER, HTTP_RESPONSE_STATUS_CODE } from '../src/semconv';
@@ -196,13 +196,13 @@ function serverOperation(tracing: Tracing): Operation<object, [ServerHttp2Stream
 function endServerSpan(span: Span, error: unknown, stream: ServerHttp2Stream | undefined, tracing: Tracing): void {
   const sent = stream?.sentHeaders;
   const status = sent?.[':status'];
+  settle(span, stream, status === undefined ? undefined : Number(status));
   if (sent === undefined || status === undefined) return;
   const attributes: Attributes = { [HTTP_RESPONSE_STATUS_CODE]: Number(status) };
   captureHeaders(attributes, HTTP_RESPONSE_HEADER, tracing.config.http.serverResponseHeaders, (name) => sent[name]);
   if (Number(status) >= 500 && error === undefined) {
     attributes[ERROR_TYPE] = String(status);
-    span.setStatus({ code: 2 });
-    recordNoted(span, stream);
+    if (span.status.code === 0) span.setStatus({ code: 2 });
   }
   span.adopt(attributes);
 }

@@ -14,6 +14,17 @@ export const definitions: readonly Definition[] = [
     modules: ['child_process'],
     load: () => take(require('./instrumentations/child-process.js')),
   },
+  {
+    name: 'connect',
+    modules: ['connect', 'finalhandler'],
+    load: () => take(require('./instrumentations/connect.js')),
+  },
+  {
+    name: 'express',
+    aliases: ['router'],
+    modules: ['express', 'finalhandler', 'router'],
+    load: () => take(require('./instrumentations/express.js')),
+  },
   { name: 'grpc', modules: ['@grpc/grpc-js'], load: () => take(require('./instrumentations/grpc.js')) },
   {
     name: 'http',

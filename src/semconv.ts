@@ -14,6 +14,9 @@ export const NETWORK_PEER_ADDRESS = 'network.peer.address';
 export const NETWORK_PEER_PORT = 'network.peer.port';
 export const NETWORK_PROTOCOL_VERSION = 'network.protocol.version';
 
+// registry/attributes/code
+export const CODE_FUNCTION_NAME = 'code.function.name';
+
 // http/http-spans
 export const HTTP_REQUEST_METHOD = 'http.request.method';
 export const HTTP_REQUEST_METHOD_ORIGINAL = 'http.request.method_original';

@@ -43,11 +43,35 @@ export function setRoute(request: object, template: string | undefined): void {
   const isOurs = span.name === (before === undefined ? method : `${method} ${before}`);
   if (template === undefined) delete attributes[HTTP_ROUTE];
   else span.adopt({ [HTTP_ROUTE]: template });
+  // Another route took over from the one that passed the request on.
+  const served = servedOf.get(carrierOf(request));
+  if (served !== undefined) served.passed = false;
   if (isOurs) span.updateName(template === undefined ? method : `${method} ${template}`);
 }
 
-/** By the same: the last error of a handler that the framework took care of. */
-const errorOf = createStamp<unknown>();
+/** What is to be seen to when the response is over; by the same carriers as `contextOf`. */
+interface Served {
+  /** The last error of a handler that the framework took care of. */
+  error: unknown;
+  /** The handlers of the route passed the request on. */
+  passed: boolean;
+  /** Ends spans of layers that are still open. */
+  closers: (() => void)[] | undefined;
+}
+
+const servedOf = createStamp<Served>();
+
+/** `undefined` where there is no span to see to. */
+function noteOn(request: object): Served | undefined {
+  const carrier = carrierOf(request);
+  if (contextOf.get(carrier)?.identity?.live === undefined) return undefined;
+  let served = servedOf.get(carrier);
+  if (served === undefined) {
+    served = { error: undefined, passed: false, closers: undefined };
+    servedOf.set(carrier, served);
+  }
+  return served;
+}
 
 /**
  * Takes note of an error that a handler failed with and that the framework turns into a response. Whether it was one of the
@@ -55,14 +79,35 @@ const errorOf = createStamp<unknown>();
  */
 export function noteError(request: object, error: unknown): void {
   if (error === undefined || error === null) return;
-  const carrier = carrierOf(request);
-  if (contextOf.get(carrier)?.identity?.live !== undefined) errorOf.set(carrier, error);
+  const served = noteOn(request);
+  if (served !== undefined) served.error = error;
 }
 
-/** Puts the error that was noted on the span of a response that is a failure; `carrier` is the message or the stream. */
-export function recordNoted(span: Span, carrier: object | undefined): void {
-  const error = carrier === undefined ? undefined : errorOf.get(carrier);
-  if (error === undefined) return;
+/** The handlers of the route did not answer: if the response is a 404, it is nobody's. */
+export function notePassed(request: object): void {
+  const span = serverSpanOf(request);
+  if (span?.attributes[HTTP_ROUTE] === undefined) return;
+  const served = noteOn(request);
+  if (served !== undefined) served.passed = true;
+}
+
+/** `close` is called before the server span of the request ends. */
+export function beforeEnd(request: object, close: () => void): void {
+  const served = noteOn(request);
+  if (served === undefined) return;
+  if (served.closers === undefined) served.closers = [close];
+  else served.closers.push(close);
+}
+
+/** For the owner of a server span, right before its end; `carrier` is the message or the stream. */
+export function settle(span: Span, carrier: object | undefined, status: number | undefined): void {
+  const served = carrier === undefined ? undefined : servedOf.get(carrier);
+  if (carrier === undefined || served === undefined) return;
+  const { closers, error, passed } = served;
+  servedOf.set(carrier, undefined);
+  if (closers !== undefined) for (const close of closers) close();
+  if (passed && status === 404) setRoute(carrier, undefined);
+  if (error === undefined || status === undefined || status < 500) return;
   span.recordException(error as Error);
   const message = messageOf(error);
   if (message !== undefined) span.setStatus({ code: ERROR, message });
@@ -71,6 +116,44 @@ export function recordNoted(span: Span, carrier: object | undefined): void {
 function messageOf(error: unknown): string | undefined {
   const message = typeof error === 'string' ? error : (error as { message?: unknown }).message;
   return typeof message === 'string' && message !== '' ? message : undefined;
+}
+
+/** Where a request is among nested routers. */
+export interface Place {
+  /** Templates of the mounts that lead to the router that has the request. */
+  base: string;
+  /** The same, with the mount of the layer that runs: the base of a router that is entered from there. */
+  mount: string;
+  /** Length of the path that `base` stands for. */
+  length: number;
+}
+
+/** By request. One for all frameworks, since an application of one may be mounted in one of another. */
+const placeOf = createStamp<Place>();
+
+/**
+ * A router is entered from the layer that runs, and has taken `length` characters of the path. Returns `out`, which it
+ * calls when it passes the request on, with the way back.
+ */
+export function enterRouter<Out extends (...args: never[]) => unknown>(request: object, length: number, out: Out): Out {
+  const place = placeIn(request);
+  const before = { ...place };
+  place.base = place.mount;
+  place.length = length;
+  return function (this: unknown): unknown {
+    Object.assign(place, before);
+    return Reflect.apply(out, this, arguments as never);
+  } as Out;
+}
+
+/** Where the request is; it is at the outermost router when nobody said anything else. */
+export function placeIn(request: object): Place {
+  let place = placeOf.get(request);
+  if (place === undefined) {
+    place = { base: '', mount: '', length: 0 };
+    placeOf.set(request, place);
+  }
+  return place;
 }
 
 /** `/api/` and `/users/:id` as one template; either may be empty or the root. */

@@ -1,6 +1,15 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../src/config';
-import { contextOf, joinTemplates, noteError, recordNoted, serverSpanOf, setRoute } from '../../src/http/route';
+import {
+  beforeEnd,
+  contextOf,
+  joinTemplates,
+  noteError,
+  notePassed,
+  serverSpanOf,
+  setRoute,
+  settle,
+} from '../../src/http/route';
 import type { Resource } from '../../src/resource';
 import { ROOT_CONTEXT } from '../../src/trace/context';
 import { ALWAYS_ON } from '../../src/trace/sampler';
@@ -79,12 +88,47 @@ describe('the route of a request', () => {
   });
 });
 
+describe('a route whose handlers pass the request on', () => {
+  it('is no route of a 404', () => {
+    notePassed(request);
+    setRoute(request, '*');
+    notePassed(request);
+    settle(span, request, 404);
+    expect(seen()).toEqual({ name: 'GET', route: undefined });
+  });
+
+  it('is the route of any other response', () => {
+    setRoute(request, '/users/:id');
+    notePassed(request);
+    settle(span, request, 200);
+    expect(seen()).toEqual({ name: 'GET /users/:id', route: '/users/:id' });
+  });
+
+  it('gives way to the next one, which may answer 404', () => {
+    setRoute(request, '*');
+    notePassed(request);
+    setRoute(request, '/users/:id');
+    settle(span, request, 404);
+    expect(seen()).toEqual({ name: 'GET /users/:id', route: '/users/:id' });
+  });
+});
+
+it('what is still open is closed before the end, once', () => {
+  const closed: string[] = [];
+  beforeEnd({}, () => closed.push('of no request'));
+  beforeEnd(request, () => closed.push('first'));
+  beforeEnd(request, () => closed.push('second'));
+  settle(span, request, undefined);
+  settle(span, request, undefined);
+  expect(closed).toEqual(['first', 'second']);
+});
+
 describe('an error that a framework answers', () => {
   it('is recorded when the response is a failure', () => {
     noteError(request, new TypeError('first'));
     noteError(request, new TypeError('on purpose'));
     expect(span.events).toEqual([]);
-    recordNoted(span, request);
+    settle(span, request, 500);
     expect(span.status).toEqual({ code: 2, message: 'on purpose' });
     expect(span.events).toHaveLength(1);
     expect(span.events[0]).toMatchObject({
@@ -93,11 +137,18 @@ describe('an error that a framework answers', () => {
     });
   });
 
+  it('is none of the server when the response is none', () => {
+    noteError(request, new Error('not found'));
+    settle(span, request, 404);
+    expect(span.events).toEqual([]);
+    expect(span.status).toEqual({ code: 0 });
+  });
+
   it('can be anything that was thrown', () => {
     for (const thrown of ['text', 0, Symbol('odd'), { message: 7 }, Object.create(null)]) {
       const { request, span } = serve();
       noteError(request, thrown);
-      recordNoted(span, request);
+      settle(span, request, 500);
       expect(span.events).toHaveLength(1);
       expect(span.status).toEqual(thrown === 'text' ? { code: 2, message: 'text' } : { code: 0 });
     }
@@ -106,8 +157,8 @@ describe('an error that a framework answers', () => {
   it('is not there when there was none', () => {
     noteError(request, undefined);
     noteError(request, null);
-    recordNoted(span, request);
-    recordNoted(span, undefined);
+    settle(span, request, 500);
+    settle(span, undefined, 500);
     expect(span.events).toEqual([]);
     noteError({}, new Error('of no request'));
   });
