@@ -25,6 +25,12 @@ export const definitions: readonly Definition[] = [
     modules: ['express', 'finalhandler', 'router'],
     load: () => take(require('./instrumentations/express.js')),
   },
+  {
+    name: 'fastify',
+    modules: ['fastify', 'find-my-way'],
+    load: () => take(require('./instrumentations/fastify.js')),
+  },
+  { name: 'find-my-way', modules: ['find-my-way'], load: () => take(require('./instrumentations/find-my-way.js')) },
   { name: 'grpc', modules: ['@grpc/grpc-js'], load: () => take(require('./instrumentations/grpc.js')) },
   {
     name: 'http',

@@ -28,8 +28,8 @@ export function functionName(fn: unknown): string | undefined {
 type Next = (this: unknown, error?: unknown, ...rest: unknown[]) => unknown;
 
 /**
- * Runs a layer that is given `next` as its last argument, in a span: until it calls that, with an error or without, or
- * until the response is over. What comes next is no child of it.
+ * Runs a layer in a span: until it calls `next`, when that is its last argument, or the promise that it returns is settled,
+ * or else until the response is over. What comes next is no child of it.
  */
 export function runLayer(
   tracing: Tracing,
@@ -40,23 +40,36 @@ export function runLayer(
   args: unknown[],
 ): unknown {
   const begun = tracing.begin(layerOperation, { self: layer, args: [] });
+  if (begun?.span === undefined) return Reflect.apply(original, self, args as never);
+  const { context, done } = begun;
   const last = args.length - 1;
-  const next = args[last] as Next;
-  if (begun?.span === undefined || typeof next !== 'function') return Reflect.apply(original, self, args as never);
-  const caller = tracing.active();
-  const given = args.slice();
-  given[last] = function (this: unknown, ...results: unknown[]): unknown {
-    const [error] = results;
-    begun.done(isSignal(error) ? undefined : (error ?? undefined));
-    return tracing.run(caller, next as never, this, results);
-  };
-  tracing.guard(() => beforeEnd(request, () => begun.done()));
+  const next = args[last];
+  let given = args;
+  if (typeof next === 'function') {
+    const caller = tracing.active();
+    given = args.slice();
+    given[last] = function (this: unknown, ...results: unknown[]): unknown {
+      const [error] = results;
+      done(isSignal(error) ? undefined : (error ?? undefined));
+      return tracing.run(caller, next as Next as never, this, results);
+    };
+  }
+  tracing.guard(() => beforeEnd(request, () => done()));
+  let result: unknown;
   try {
-    return tracing.run(begun.context, original, self, given);
+    result = tracing.run(context, original, self, given);
   } catch (error) {
-    begun.done(error);
+    done(error);
     throw error;
   }
+  // A branch of our own: what the application gets is its own promise, handled or not.
+  if (result instanceof Promise) {
+    result.then(
+      () => done(),
+      (error) => done(error ?? new Error('rejected without a reason')),
+    );
+  }
+  return result;
 }
 
 /** What `next` takes to leave a route or a router; no error. */
