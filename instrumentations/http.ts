@@ -183,7 +183,7 @@ function describeRequest(request: IncomingMessage, scheme: string): ServerReques
 
 function endServerSpan(span: Span, error: unknown, response: ServerResponse | undefined, tracing: Tracing): void {
   const status = response?.headersSent ? response.statusCode : undefined;
-  settle(span, response?.req, status);
+  settle(span, status);
   if (response === undefined || status === undefined) return;
   const attributes: Attributes = { [HTTP_RESPONSE_STATUS_CODE]: status };
   captureHeaders(attributes, HTTP_RESPONSE_HEADER, tracing.config.http.serverResponseHeaders, (name) =>

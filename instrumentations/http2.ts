@@ -196,7 +196,7 @@ function serverOperation(tracing: Tracing): Operation<object, [ServerHttp2Stream
 function endServerSpan(span: Span, error: unknown, stream: ServerHttp2Stream | undefined, tracing: Tracing): void {
   const sent = stream?.sentHeaders;
   const status = sent?.[':status'];
-  settle(span, stream, status === undefined ? undefined : Number(status));
+  settle(span, status === undefined ? undefined : Number(status));
   if (sent === undefined || status === undefined) return;
   const attributes: Attributes = { [HTTP_RESPONSE_STATUS_CODE]: Number(status) };
   captureHeaders(attributes, HTTP_RESPONSE_HEADER, tracing.config.http.serverResponseHeaders, (name) => sent[name]);

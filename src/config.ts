@@ -293,6 +293,11 @@ export interface FrameworksConfig {
   readonly express: FrameworkSpans;
   readonly connect: FrameworkSpans;
   readonly fastify: FrameworkSpans;
+  readonly koa: FrameworkSpans;
+  readonly hapi: FrameworkSpans;
+  readonly nestjs: FrameworkSpans;
+  readonly restify: FrameworkSpans;
+  readonly hono: FrameworkSpans;
 }
 
 /** Exporters of our own, as OTEL_TRACES_EXPORTER calls them; `otlp/stdout` is the specification's word for JSON lines. */
@@ -472,6 +477,11 @@ export function loadConfig(env: Env): { readonly config: Config; readonly proble
       express: reader.oneOf('OTEL_INSTRUMENTATION_EXPRESS_SPANS', FRAMEWORK_SPANS, 'none'),
       connect: reader.oneOf('OTEL_INSTRUMENTATION_CONNECT_SPANS', FRAMEWORK_SPANS, 'none'),
       fastify: reader.oneOf('OTEL_INSTRUMENTATION_FASTIFY_SPANS', FRAMEWORK_SPANS, 'none'),
+      koa: reader.oneOf('OTEL_INSTRUMENTATION_KOA_SPANS', FRAMEWORK_SPANS, 'none'),
+      hapi: reader.oneOf('OTEL_INSTRUMENTATION_HAPI_SPANS', FRAMEWORK_SPANS, 'none'),
+      nestjs: reader.oneOf('OTEL_INSTRUMENTATION_NESTJS_SPANS', FRAMEWORK_SPANS, 'none'),
+      restify: reader.oneOf('OTEL_INSTRUMENTATION_RESTIFY_SPANS', FRAMEWORK_SPANS, 'none'),
+      hono: reader.oneOf('OTEL_INSTRUMENTATION_HONO_SPANS', FRAMEWORK_SPANS, 'none'),
     },
   };
   return { config: deepFreeze(config), problems: Object.freeze(reader.problems) };

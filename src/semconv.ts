@@ -30,6 +30,10 @@ export const URL_QUERY = 'url.query';
 export const URL_SCHEME = 'url.scheme';
 export const USER_AGENT_ORIGINAL = 'user_agent.original';
 
+// graphql/graphql-spans
+export const GRAPHQL_OPERATION_NAME = 'graphql.operation.name';
+export const GRAPHQL_OPERATION_TYPE = 'graphql.operation.type';
+
 // db/postgresql, db/mysql
 export const DB_SYSTEM_NAME = 'db.system.name';
 export const DB_NAMESPACE = 'db.namespace';

@@ -10,6 +10,10 @@ export interface Layer {
   readonly name: string;
   readonly fn: unknown;
   readonly route: string | undefined;
+  /** It waits for what comes next, as in koa and hono, which is below it then. */
+  readonly around?: boolean;
+  /** The error in what its promise resolves to, where it catches what is thrown. */
+  readonly failure?: (result: unknown) => unknown;
 }
 
 /** The span of a layer, where the operator asked for such spans. */
@@ -22,14 +26,16 @@ export const layerOperation: Operation<Layer, []> = {
 /** `undefined` for a function without a name. */
 export function functionName(fn: unknown): string | undefined {
   const name = typeof fn === 'function' ? fn.name : undefined;
-  return typeof name === 'string' && name !== '' && name !== '<anonymous>' ? name : undefined;
+  if (typeof name !== 'string') return undefined;
+  const own = name.startsWith('bound ') ? name.slice(6) : name;
+  return own === '' || own === '<anonymous>' ? undefined : own;
 }
 
 type Next = (this: unknown, error?: unknown, ...rest: unknown[]) => unknown;
 
 /**
  * Runs a layer in a span: until it calls `next`, when that is its last argument, or the promise that it returns is settled,
- * or else until the response is over. What comes next is no child of it.
+ * or else until the response is over. What comes next is no child of it, unless the layer goes around that.
  */
 export function runLayer(
   tracing: Tracing,
@@ -45,7 +51,7 @@ export function runLayer(
   const last = args.length - 1;
   const next = args[last];
   let given = args;
-  if (typeof next === 'function') {
+  if (typeof next === 'function' && layer.around !== true) {
     const caller = tracing.active();
     given = args.slice();
     given[last] = function (this: unknown, ...results: unknown[]): unknown {
@@ -65,7 +71,7 @@ export function runLayer(
   // A branch of our own: what the application gets is its own promise, handled or not.
   if (result instanceof Promise) {
     result.then(
-      () => done(),
+      (value) => done(tracing.guard(() => layer.failure?.(value))),
       (error) => done(error ?? new Error('rejected without a reason')),
     );
   }

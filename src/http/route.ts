@@ -8,17 +8,29 @@
 import { createStamp } from '../hook/stamp';
 import { HTTP_REQUEST_METHOD, HTTP_ROUTE } from '../semconv';
 import type { TraceContext } from '../trace/context';
-import type { Span } from '../trace/span';
+import { Span } from '../trace/span';
 import { OTHER, OTHER_NAME } from './method';
 
+const SERVER = 1;
 const ERROR = 2;
 
 /** By message of HTTP/1 and by stream of HTTP/2: the context that its listeners run in, on a server that of its span. */
 export const contextOf = createStamp<TraceContext>();
 
-/** The server span of a request that is being answered; `undefined` when none is recorded, or when it has ended. */
+/**
+ * The server span of a request that is being answered; `undefined` when none is recorded, or when it has ended. Where a
+ * framework hands no request of Node's around, `serverSpanAbove` finds the span, which stands for its request.
+ */
 export function serverSpanOf(request: object): Span | undefined {
+  if (request instanceof Span) return request.ended ? undefined : request;
   return contextOf.get(carrierOf(request))?.identity?.live;
+}
+
+/** The server span that the code in this context works for. */
+export function serverSpanAbove({ identity }: TraceContext): Span | undefined {
+  let span = identity?.live;
+  while (span !== undefined && span.kind !== SERVER) span = span.parent?.live;
+  return span;
 }
 
 /** What carries the stamps: the message itself, or the stream below a request of http2's compatibility API. */
@@ -44,12 +56,12 @@ export function setRoute(request: object, template: string | undefined): void {
   if (template === undefined) delete attributes[HTTP_ROUTE];
   else span.adopt({ [HTTP_ROUTE]: template });
   // Another route took over from the one that passed the request on.
-  const served = servedOf.get(carrierOf(request));
+  const served = servedOf.get(span);
   if (served !== undefined) served.passed = false;
   if (isOurs) span.updateName(template === undefined ? method : `${method} ${template}`);
 }
 
-/** What is to be seen to when the response is over; by the same carriers as `contextOf`. */
+/** What is to be seen to when the response is over; by server span. */
 interface Served {
   /** The last error of a handler that the framework took care of. */
   error: unknown;
@@ -63,12 +75,12 @@ const servedOf = createStamp<Served>();
 
 /** `undefined` where there is no span to see to. */
 function noteOn(request: object): Served | undefined {
-  const carrier = carrierOf(request);
-  if (contextOf.get(carrier)?.identity?.live === undefined) return undefined;
-  let served = servedOf.get(carrier);
+  const span = serverSpanOf(request);
+  if (span === undefined) return undefined;
+  let served = servedOf.get(span);
   if (served === undefined) {
     served = { error: undefined, passed: false, closers: undefined };
-    servedOf.set(carrier, served);
+    servedOf.set(span, served);
   }
   return served;
 }
@@ -99,14 +111,14 @@ export function beforeEnd(request: object, close: () => void): void {
   else served.closers.push(close);
 }
 
-/** For the owner of a server span, right before its end; `carrier` is the message or the stream. */
-export function settle(span: Span, carrier: object | undefined, status: number | undefined): void {
-  const served = carrier === undefined ? undefined : servedOf.get(carrier);
-  if (carrier === undefined || served === undefined) return;
+/** For the owner of a server span, right before its end. */
+export function settle(span: Span, status: number | undefined): void {
+  const served = servedOf.get(span);
+  if (served === undefined) return;
   const { closers, error, passed } = served;
-  servedOf.set(carrier, undefined);
+  servedOf.set(span, undefined);
   if (closers !== undefined) for (const close of closers) close();
-  if (passed && status === 404) setRoute(carrier, undefined);
+  if (passed && status === 404) setRoute(span, undefined);
   if (error === undefined || status === undefined || status < 500) return;
   span.recordException(error as Error);
   const message = messageOf(error);

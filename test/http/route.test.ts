@@ -6,6 +6,7 @@ import {
   joinTemplates,
   noteError,
   notePassed,
+  serverSpanAbove,
   serverSpanOf,
   setRoute,
   settle,
@@ -75,6 +76,19 @@ describe('the route of a request', () => {
     expect(span.name).toBe('GET /users/:id');
   });
 
+  it('is found through what the code works for, where there is no request of Node', () => {
+    const below = tracer.startSpan('below', {}, ROOT_CONTEXT.withIdentity(span.identity)) as Span;
+    const found = serverSpanAbove(ROOT_CONTEXT.withIdentity(below.identity));
+    expect(found).toBe(span);
+    setRoute(found!, '/users/:id');
+    expect(seen()).toEqual({ name: 'GET /users/:id', route: '/users/:id' });
+    span.end();
+    setRoute(found!, '/other');
+    expect(seen()).toEqual({ name: 'GET /users/:id', route: '/users/:id' });
+    expect(serverSpanAbove(ROOT_CONTEXT.withIdentity(below.identity))).toBeUndefined();
+    expect(serverSpanAbove(ROOT_CONTEXT)).toBeUndefined();
+  });
+
   it('is nothing for requests without a span, and after its end', () => {
     setRoute({}, '/users/:id');
     setRoute({ stream: null }, '/users/:id');
@@ -93,14 +107,14 @@ describe('a route whose handlers pass the request on', () => {
     notePassed(request);
     setRoute(request, '*');
     notePassed(request);
-    settle(span, request, 404);
+    settle(span, 404);
     expect(seen()).toEqual({ name: 'GET', route: undefined });
   });
 
   it('is the route of any other response', () => {
     setRoute(request, '/users/:id');
     notePassed(request);
-    settle(span, request, 200);
+    settle(span, 200);
     expect(seen()).toEqual({ name: 'GET /users/:id', route: '/users/:id' });
   });
 
@@ -108,7 +122,7 @@ describe('a route whose handlers pass the request on', () => {
     setRoute(request, '*');
     notePassed(request);
     setRoute(request, '/users/:id');
-    settle(span, request, 404);
+    settle(span, 404);
     expect(seen()).toEqual({ name: 'GET /users/:id', route: '/users/:id' });
   });
 });
@@ -118,8 +132,8 @@ it('what is still open is closed before the end, once', () => {
   beforeEnd({}, () => closed.push('of no request'));
   beforeEnd(request, () => closed.push('first'));
   beforeEnd(request, () => closed.push('second'));
-  settle(span, request, undefined);
-  settle(span, request, undefined);
+  settle(span, undefined);
+  settle(span, undefined);
   expect(closed).toEqual(['first', 'second']);
 });
 
@@ -128,7 +142,7 @@ describe('an error that a framework answers', () => {
     noteError(request, new TypeError('first'));
     noteError(request, new TypeError('on purpose'));
     expect(span.events).toEqual([]);
-    settle(span, request, 500);
+    settle(span, 500);
     expect(span.status).toEqual({ code: 2, message: 'on purpose' });
     expect(span.events).toHaveLength(1);
     expect(span.events[0]).toMatchObject({
@@ -139,7 +153,7 @@ describe('an error that a framework answers', () => {
 
   it('is none of the server when the response is none', () => {
     noteError(request, new Error('not found'));
-    settle(span, request, 404);
+    settle(span, 404);
     expect(span.events).toEqual([]);
     expect(span.status).toEqual({ code: 0 });
   });
@@ -148,7 +162,7 @@ describe('an error that a framework answers', () => {
     for (const thrown of ['text', 0, Symbol('odd'), { message: 7 }, Object.create(null)]) {
       const { request, span } = serve();
       noteError(request, thrown);
-      settle(span, request, 500);
+      settle(span, 500);
       expect(span.events).toHaveLength(1);
       expect(span.status).toEqual(thrown === 'text' ? { code: 2, message: 'text' } : { code: 0 });
     }
@@ -157,8 +171,8 @@ describe('an error that a framework answers', () => {
   it('is not there when there was none', () => {
     noteError(request, undefined);
     noteError(request, null);
-    settle(span, request, 500);
-    settle(span, undefined, 500);
+    settle(span, 500);
+    settle(span, 500);
     expect(span.events).toEqual([]);
     noteError({}, new Error('of no request'));
   });

@@ -1,7 +1,7 @@
 import { symlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { expectSameAsBare } from './compare';
 import type { ReceivedSpan } from './otlp-receiver';
 import { testPackage, writeFolder } from './packages';
@@ -57,46 +57,55 @@ export interface Framework {
   /** By request: the spans below the server's with `_SPANS=handlers` and `_SPANS=all`, as `formatTree` writes them. */
   readonly spans?: Readonly<Record<'handlers' | 'all', Readonly<Record<string, string>>>>;
   /** Default: CommonJS and ES modules. */
-  readonly entries?: readonly ('app.cjs' | 'app.mjs')[];
+  entries?(version: string): readonly ('app.cjs' | 'app.mjs')[];
+  /** Default: `name`. */
+  readonly fixture?: string;
   readonly env?: Readonly<Record<string, string>>;
 }
 
 /** The same routes written in a framework give the expected names, whatever is asked for; and what is answered stays as it is. */
 export function describeRoutes(framework: Framework): void {
-  const { name, entries = ['app.cjs', 'app.mjs'] } = framework;
+  const { name, fixture = name } = framework;
 
-  describe.each(testedVersions(name))(`${name} $label`, (tested) => {
-    it.each(entries)('names spans after routes and answers as without the agent: %s', async (entry) => {
-      const options = await runOptions(framework, tested);
-      const preload = entry === 'app.cjs' ? 'require' : 'import';
-      const { traced } = await expectSameAsBare(`${FIXTURES}/${entry}`, {
-        ...options,
-        env: { ...options.env, RANDOM_PATHS: String(RANDOM_PATHS) },
-        preloads: [preload],
-        // Frames of ours are in the stacks that frameworks log.
-        normalise: (text) => text.replace(/^\s+at .*\n/gm, ''),
-      });
-      const { spans, code, stderr } = traced[preload]!;
-      expect(code, stderr).toBe(0);
-      const own = spans.filter(({ kind }) => kind === 'SERVER');
-      expect(spans.length, formatTree(spans)).toBe(own.length);
-      expect(own).toHaveLength(REQUESTS.length + RANDOM_PATHS);
-      const asked = own.sort(byStart).slice(0, REQUESTS.length);
-      expect(seenIn(asked)).toEqual(expectedAnswers(framework, tested.version));
+  describe.each(testedVersions(name))(`${fixture} $label`, (tested) => {
+    // Installs what is not there yet, which may take longer than a test.
+    beforeAll(() => testPackage(...tested.packages));
 
-      const expected = new Set(asked.map((span) => span.name));
-      for (const { status, route } of Object.values({ ...ANSWERS, ...framework.answers?.(tested.version) }))
-        if (status !== 404 && route !== undefined) expected.add(`GET ${route}`);
-      const names = new Set(own.map((span) => span.name));
-      expect([...names].filter((one) => !expected.has(one))).toEqual([]);
-      // A flood of 404s would prove nothing.
-      expect(names.size).toBeGreaterThan(8);
-      expect([...randomPaths(RANDOM_PATHS)]).toHaveLength(RANDOM_PATHS);
-    });
+    it.each(framework.entries?.(tested.version) ?? (['app.cjs', 'app.mjs'] as const))(
+      'names spans after routes and answers as without the agent: %s',
+      async (entry) => {
+        const options = await runOptions(framework, tested);
+        const preload = entry === 'app.cjs' ? 'require' : 'import';
+        const { traced } = await expectSameAsBare(`${FIXTURES}/${entry}`, {
+          ...options,
+          env: { ...options.env, RANDOM_PATHS: String(RANDOM_PATHS) },
+          preloads: [preload],
+          // Frames of ours are in the stacks that frameworks log.
+          normalise: (text) => text.replace(/^\s+at .*\n/gm, ''),
+        });
+        const { spans, code, stderr } = traced[preload]!;
+        expect(code, stderr).toBe(0);
+        const own = spans.filter(({ kind }) => kind === 'SERVER');
+        expect(spans.length, formatTree(spans)).toBe(own.length);
+        expect(own).toHaveLength(REQUESTS.length + RANDOM_PATHS);
+        const asked = own.sort(byStart).slice(0, REQUESTS.length);
+        expect(seenIn(asked)).toEqual(expectedAnswers(framework, tested.version));
+
+        const expected = new Set(asked.map((span) => span.name));
+        for (const { status, route } of Object.values({ ...ANSWERS, ...framework.answers?.(tested.version) }))
+          if (status !== 404 && route !== undefined) expected.add(`GET ${route}`);
+        const names = new Set(own.map((span) => span.name));
+        expect([...names].filter((one) => !expected.has(one))).toEqual([]);
+        // A flood of 404s would prove nothing.
+        expect(names.size).toBeGreaterThan(8);
+        expect([...randomPaths(RANDOM_PATHS)]).toHaveLength(RANDOM_PATHS);
+      },
+    );
   });
 
-  describe(`${name}, newest`, () => {
+  describe(`${fixture}, newest`, () => {
     const newest = newestVersion(name);
+    beforeAll(() => testPackage(...newest.packages));
 
     it('has the route before the handler runs', async () => {
       const result = await run(framework, newest, { SEEN: '1', REQUESTS: 'param' });
@@ -130,17 +139,21 @@ export function describeRoutes(framework: Framework): void {
 
 async function run(framework: Framework, tested: TestedVersion, env: Record<string, string>): Promise<RunResult> {
   const options = await runOptions(framework, tested);
-  return runApp(`${FIXTURES}/app.cjs`, { ...options, env: { ...options.env, ...env } });
+  const [entry = 'app.cjs'] = framework.entries?.(tested.version) ?? [];
+  return runApp(`${FIXTURES}/${entry}`, { ...options, env: { ...options.env, ...env } });
 }
 
 /** The framework's packages are those of the working directory. */
-async function runOptions({ name, env }: Framework, { version, packages }: TestedVersion): Promise<RunOptions> {
+async function runOptions(
+  { name, fixture = name, env }: Framework,
+  { version, packages }: TestedVersion,
+): Promise<RunOptions> {
   const folder = writeFolder({
     'load.cjs': '',
     'load.mjs': 'export const load = async (name) => { const all = await import(name); return all.default ?? all; };',
   });
   symlinkSync(join(await testPackage(...packages), 'node_modules'), join(folder, 'node_modules'), 'junction');
-  return { cwd: folder, env: { FRAMEWORK: name, VERSION: version, NODE_ENV: 'production', ...env } };
+  return { cwd: folder, env: { FRAMEWORK: fixture, VERSION: version, NODE_ENV: 'production', ...env } };
 }
 
 function expectedAnswers(framework: Framework, version: string): Record<string, unknown> {
