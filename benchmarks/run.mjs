@@ -1,4 +1,4 @@
-// npm run bench [-- --quick] [startup] [http-server] [libraries] [span]
+// npm run bench [-- --quick] [startup] [http-server] [libraries] [span] [route]
 // Measures what the agent costs and prints one Markdown table. Numbers never make it fail: compare two runs on the
 // same machine, not a run with a wish.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -6,7 +6,7 @@ import { arch, cpus, platform, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const BENCHMARKS = ['startup', 'http-server', 'libraries', 'span'];
+const BENCHMARKS = ['startup', 'http-server', 'libraries', 'span', 'route'];
 const OUTPUT = fileURLToPath(new URL('../.cache/bench', import.meta.url));
 
 const args = process.argv.slice(2);

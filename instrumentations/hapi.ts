@@ -1,11 +1,11 @@
-/** `@hapi/hapi` 17.9 to 21: the path of the route as it is registered, with the prefixes of plug-ins. */
+/** `@hapi/hapi` 20 and 21: the path of the route as it is registered, with the prefixes of plug-ins. */
 
 import type { Instrumentation, Tracing } from '../src/hook/instrumentation';
 import { functionName, runLayer } from '../src/http/layers';
 import { noteError, setRoute } from '../src/http/route';
 
 const MODULE = '@hapi/hapi';
-const VERSIONS = '>=17.9.0 <22';
+const VERSIONS = '>=20.0.0 <22';
 
 export default {
   name: 'hapi',
@@ -55,10 +55,9 @@ function pathOf({ route, _route }: Request): string | undefined {
 }
 
 /** Handlers, prerequisites and extensions are all run by the same function. */
-function patchToolkit(exports: Record<string, unknown>, tracing: Tracing): void {
+function patchToolkit({ Manager }: { Manager: { prototype: object } }, tracing: Tracing): void {
   const spans = tracing.config.frameworks.hapi;
-  const Manager = (exports['Manager'] ?? exports) as { prototype?: object };
-  if (spans === 'none' || Manager.prototype === undefined) return;
+  if (spans === 'none') return;
   tracing.replace(Manager.prototype, 'execute', (original) => {
     return function (this: unknown, ...args: unknown[]): unknown {
       const [fn, request, options] = args as [unknown, Request | undefined, { name?: unknown } | undefined];

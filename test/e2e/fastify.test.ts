@@ -1,4 +1,7 @@
-import { describeRoutes } from '../support/routes';
+import { expect, it } from 'vitest';
+import { expectSameAsBare } from '../support/compare';
+import { describeRoutes, routesFolder } from '../support/routes';
+import { newestVersion } from '../support/versions';
 
 describeRoutes({
   name: 'fastify',
@@ -33,4 +36,15 @@ describeRoutes({
   INTERNAL preHandler withCallback`,
     },
   },
+});
+
+it('names requests of HTTP/2', async () => {
+  const cwd = await routesFolder(newestVersion('fastify').packages);
+  const { traced } = await expectSameAsBare('test/e2e/fixtures/routes/over-http2.cjs', { cwd, preloads: ['require'] });
+  const served = traced.require!.spans.filter(({ kind }) => kind === 'SERVER');
+  expect(served.map(({ name, scope, status, events }) => [name, scope.name, status.message, events.length])).toEqual([
+    ['GET /users/:id', 'hookline/http2', undefined, 0],
+    ['GET /throws/:id', 'hookline/http2', 'thrown on purpose', 1],
+    ['GET', 'hookline/http2', undefined, 0],
+  ]);
 });

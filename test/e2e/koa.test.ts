@@ -5,6 +5,7 @@ describeRoutes({
   answers: (version) => ({
     wildcard: { route: version.startsWith('3.') ? '/files/*path' : '/files/(.*)' },
     regexp: { route: '/^\\/codes\\/(\\d+)$/' },
+    ...(version === '2.0.1' && { 'mounted-root': { route: '/api/v1/' } }),
     // The application's own middleware caught it.
     rejects: { error: '' },
     'other-method': { route: undefined, status: 405 },

@@ -30,5 +30,9 @@ describeRoutes({
   fixture: 'nestjs-fastify',
   entries,
   spans,
-  answers: () => ({ regexp: { route: '/codes/:code(^\\d+$)' } }),
+  answers: (version) => ({
+    regexp: { route: '/codes/:code(^\\d+$)' },
+    // fastify made routes for HEAD of its own later.
+    ...(version.startsWith('8.') && { head: { route: undefined, status: 404 } }),
+  }),
 });

@@ -143,17 +143,28 @@ async function run(framework: Framework, tested: TestedVersion, env: Record<stri
   return runApp(`${FIXTURES}/${entry}`, { ...options, env: { ...options.env, ...env } });
 }
 
-/** The framework's packages are those of the working directory. */
-async function runOptions(
-  { name, fixture = name, env }: Framework,
-  { version, packages }: TestedVersion,
-): Promise<RunOptions> {
+async function runOptions({ name, fixture = name, env }: Framework, tested: TestedVersion): Promise<RunOptions> {
+  const cwd = await routesFolder(tested.packages);
+  return {
+    cwd,
+    env: {
+      FRAMEWORK: fixture,
+      VERSION: tested.version,
+      NODE_ENV: 'production',
+      HOOKLINE_EXIT_TIMEOUT: '20000',
+      ...env,
+    },
+  };
+}
+
+/** A working directory in which packages are installed; for a test. */
+export async function routesFolder(packages: TestedVersion['packages']): Promise<string> {
   const folder = writeFolder({
     'load.cjs': '',
     'load.mjs': 'export const load = async (name) => { const all = await import(name); return all.default ?? all; };',
   });
   symlinkSync(join(await testPackage(...packages), 'node_modules'), join(folder, 'node_modules'), 'junction');
-  return { cwd: folder, env: { FRAMEWORK: fixture, VERSION: version, NODE_ENV: 'production', ...env } };
+  return folder;
 }
 
 function expectedAnswers(framework: Framework, version: string): Record<string, unknown> {
