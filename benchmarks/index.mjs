@@ -7,6 +7,7 @@ import { LATENCY } from './latency.mjs';
 import { runWorkload } from './lib/run-workload.mjs';
 import { MEMORY } from './memory.mjs';
 import { MICRO } from './micro.mjs';
+import { ROUTE } from './route.mjs';
 import { SAMPLING } from './sampling.mjs';
 import { STARTUP } from './startup.mjs';
 import { WORKLOADS } from './workloads.mjs';
@@ -25,6 +26,7 @@ export const BENCHMARKS = [
     group: workload.group,
     run: async (bench) => [await runWorkload(name, workload, bench)],
   })),
+  ...ROUTE,
   SAMPLING,
   AWAIT,
   LATENCY,

@@ -20,6 +20,8 @@ import { captureHeaders, firstValue, RawServerHeaders, rawHeader, serverHeaders 
 import { isHealthCheck } from '../src/http/health';
 import { isIgnored } from '../src/http/ignore';
 import { setMethod, spanName } from '../src/http/method';
+// Late events of a message run in its context: `data`, `end` and `close` come in the socket's own.
+import { contextOf, settle } from '../src/http/route';
 import { ServerConnection, type ServerRequest, serverAttributes } from '../src/http/server-attributes';
 import { isSigned } from '../src/http/signed';
 import { setStatus } from '../src/http/status';
@@ -29,9 +31,6 @@ const SERVER = 1;
 const CLIENT = 2;
 
 type Emit = (this: unknown, event: unknown, ...args: unknown[]) => boolean;
-
-/** The context that a message's late events run in: `data`, `end` and `close` come in the socket's own context. */
-const contextOf = createStamp<TraceContext>();
 
 export default {
   name: 'http',
@@ -204,7 +203,9 @@ function connectionTo(socket: Socket | undefined): ServerConnection {
 }
 
 function endServerSpan(span: Span, error: unknown, response: ServerResponse | undefined, tracing: Tracing): void {
-  if (response === undefined || !response.headersSent) return;
+  const status = response?.headersSent ? response.statusCode : undefined;
+  settle(span, status);
+  if (response === undefined || status === undefined) return;
   const { serverResponseHeaders } = tracing.config.http;
   if (serverResponseHeaders.length > 0) {
     const attributes: Attributes = {};
@@ -212,7 +213,7 @@ function endServerSpan(span: Span, error: unknown, response: ServerResponse | un
     span.adopt(attributes);
   }
   // 4xx is the client's failure, not the server's.
-  setStatus(span, response.statusCode, response.statusCode >= 500 && error === undefined);
+  setStatus(span, status, status >= 500 && error === undefined);
 }
 
 /** `finish`: everything was handed over. `close` without it: the connection is gone. */
@@ -272,6 +273,7 @@ function handOver(
   if (ignored !== undefined) return tracing.run(ignored, original as never, server, args) as boolean;
   const begun = tracing.begin(operation, { self: server, args: [request, undefined] });
   if (begun === undefined) return Reflect.apply(original, server, args as never);
+  contextOf.set(request, begun.context);
   if (begun.span !== undefined) tracing.guard(() => watchHandOver(socket as never, begun, tracing));
   const handled = tracing.run(begun.context, original as never, server, args) as boolean;
   // Nobody listens: Node destroys the socket.

@@ -16,6 +16,7 @@ import { captureHeaders, firstValue, serverHeaders } from '../src/http/headers';
 import { isHealthCheck } from '../src/http/health';
 import { isIgnored } from '../src/http/ignore';
 import { spanName } from '../src/http/method';
+import { contextOf, settle } from '../src/http/route';
 import { ServerConnection, serverAttributes } from '../src/http/server-attributes';
 import { isSigned } from '../src/http/signed';
 import { setStatus } from '../src/http/status';
@@ -150,6 +151,7 @@ function beginStream(
   const begun = tracing.begin(operation, { self: server, args: [target, fields] });
   if (begun === undefined) return undefined;
   exchangeOf.set(target, { context: begun.context, done: begun.done, error: undefined, cancelled: false });
+  contextOf.set(target, begun.context);
   return begun.context;
 }
 
@@ -202,6 +204,7 @@ function serverOperation(tracing: Tracing): Operation<object, [ServerHttp2Stream
 function endServerSpan(span: Span, error: unknown, stream: ServerHttp2Stream | undefined, tracing: Tracing): void {
   const sent = stream?.sentHeaders;
   const status = sent?.[':status'];
+  settle(span, status === undefined ? undefined : Number(status));
   if (sent === undefined || status === undefined) return;
   const attributes: Attributes = {};
   captureHeaders(attributes, HTTP_RESPONSE_HEADER, tracing.config.http.serverResponseHeaders, (name) => sent[name]);

@@ -14,7 +14,27 @@ export const definitions: readonly Definition[] = [
     modules: ['child_process'],
     load: () => take(require('./instrumentations/child-process.js')),
   },
+  {
+    name: 'connect',
+    modules: ['connect', 'finalhandler'],
+    load: () => take(require('./instrumentations/connect.js')),
+  },
+  {
+    name: 'express',
+    aliases: ['router'],
+    modules: ['express', 'finalhandler', 'router'],
+    load: () => take(require('./instrumentations/express.js')),
+  },
+  {
+    name: 'fastify',
+    modules: ['fastify', 'find-my-way'],
+    load: () => take(require('./instrumentations/fastify.js')),
+  },
+  { name: 'find-my-way', modules: ['find-my-way'], load: () => take(require('./instrumentations/find-my-way.js')) },
+  { name: 'graphql', modules: ['graphql'], load: () => take(require('./instrumentations/graphql.js')) },
   { name: 'grpc', modules: ['@grpc/grpc-js'], load: () => take(require('./instrumentations/grpc.js')) },
+  { name: 'hapi', modules: ['@hapi/hapi'], load: () => take(require('./instrumentations/hapi.js')) },
+  { name: 'hono', modules: ['hono'], esModules: ['hono'], load: () => take(require('./instrumentations/hono.js')) },
   {
     name: 'http',
     aliases: ['https'],
@@ -22,18 +42,27 @@ export const definitions: readonly Definition[] = [
     load: () => take(require('./instrumentations/http.js')),
   },
   { name: 'http2', modules: ['http2'], load: () => take(require('./instrumentations/http2.js')) },
+  { name: 'koa', modules: ['koa'], load: () => take(require('./instrumentations/koa.js')) },
   { name: 'mysql2', modules: ['mysql2'], load: () => take(require('./instrumentations/mysql2.js')) },
+  {
+    name: 'nestjs',
+    modules: ['@nestjs/core'],
+    esModules: ['@nestjs/core'],
+    load: () => take(require('./instrumentations/nestjs.js')),
+  },
   {
     name: 'pg',
     modules: ['pg', 'pg-cursor', 'pg-pool'],
     load: () => take(require('./instrumentations/pg.js')),
   },
+  { name: 'restify', modules: ['restify'], load: () => take(require('./instrumentations/restify.js')) },
   {
     name: 'undici',
     aliases: ['fetch'],
     channels: ['undici:request:create'],
     load: () => take(require('./instrumentations/undici.js')),
   },
+  { name: 'ws', modules: ['ws'], load: () => take(require('./instrumentations/ws.js')) },
 ];
 
 function take(module: unknown): Instrumentation {

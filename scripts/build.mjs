@@ -75,6 +75,17 @@ const withAgent = {
   },
 };
 
+/** The same for instrumentations: what that of http stamps on a request, those of frameworks have to find. */
+const withRoute = {
+  name: 'with-route',
+  setup(bundler) {
+    bundler.onResolve({ filter: /^(\.\.\/src\/http|\.)\/route$/ }, () => ({ path: 'route', namespace: 'with-route' }));
+    bundler.onLoad({ filter: /.*/, namespace: 'with-route' }, () => ({
+      contents: `module.exports = globalThis[Symbol.for('hookline.shared')].route;`,
+    }));
+  },
+};
+
 const instrumentations = readdirSync(join(root, 'instrumentations'))
   .filter((file) => file.endsWith('.ts') && file !== 'index.ts')
   .map((file) => join('instrumentations', file));
@@ -138,7 +149,13 @@ await Promise.all([
     outdir: join(out, 'lazy'),
     outExtension: { '.js': '.mjs' },
   }),
-  build({ ...shared, target: 'node18.19', entryPoints: instrumentations, outdir: join(out, 'instrumentations') }),
+  build({
+    ...shared,
+    target: 'node18.19',
+    entryPoints: instrumentations,
+    outdir: join(out, 'instrumentations'),
+    plugins: [withRoute],
+  }),
 ]);
 
 if (!process.argv.includes('--no-types')) {

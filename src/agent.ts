@@ -12,8 +12,10 @@ import { DeferredProcessor } from './export/deferred';
 import { displayTarget } from './export/endpoint';
 import type { MemorySpans, ProcessorStats } from './export/processor';
 import { Channels } from './hook/channels';
+import { installedPackages } from './hook/es-packages';
 import { type Hooks, installHooks } from './hook/load';
 import { type Definition, type InstrumentationStatus, Registry, unknownNames } from './hook/registry';
+import * as route from './http/route';
 import * as logging from './log';
 import { isLogged, log, setLogLevel } from './log';
 import { createPropagator } from './propagation/composite';
@@ -50,11 +52,11 @@ export interface AgentStatus {
 
 /**
  * Modules with a state of their own: files that are built apart and read later take them from here, not from a copy
- * (`withAgent` in scripts/build.mjs). On the global object, because applications that reload themselves empty
+ * (`withAgent` and `withRoute` in scripts/build.mjs). On the global object, because applications that reload themselves empty
  * `require.cache`, and a second agent with a second context storage would come of it.
  */
 Object.defineProperty(globalThis, Symbol.for('hookline.shared'), {
-  value: { log: logging, exit, clock, context, identity, traceState },
+  value: { log: logging, exit, clock, context, identity, traceState, route },
   configurable: true,
 });
 
@@ -127,6 +129,7 @@ export function start(): Promise<void> | undefined {
     for (const problem of unknownNames(registry.all, config.instrumentations)) log.warn(problem);
     if (isLogged('info')) log.info(startLine(config, registry.enabled, resource.attributes['service.name']));
   };
+  hookEsPackages(registry);
   const { userModules } = config.instrumentations;
   const pending = userModules.length === 0 ? undefined : addUserInstrumentations(userModules, registry, hooks);
   if (pending === undefined) {
@@ -144,6 +147,15 @@ function loadPropagationHosts(config: PropagationHostsConfig): PropagationHosts 
 function startTailSampling(config: TailSamplingConfig, exporting: DeferredProcessor): TailSamplingProcessor {
   const { createTailSampling } = require('./lazy/tail-sampling.js') as typeof import('./sampling/tail');
   return createTailSampling(config, exporting);
+}
+
+/** Targets that the application may import as ES modules, which are not compiled where the others are seen. */
+function hookEsPackages(registry: Registry): void {
+  const installed = installedPackages(registry.enabled.flatMap(({ esModules }) => esModules ?? []));
+  if (installed.length === 0) return;
+  const user = require('./lazy/user.js') as typeof import('./hook/user');
+  const names = user.esModulePackages(installed);
+  if (names.length > 0) user.hookEsModules(registry, names);
 }
 
 /**

@@ -54,6 +54,8 @@ export interface Config {
   readonly mysql2: DatabaseConfig;
   readonly amqplib: AmqplibConfig;
   readonly grpc: GrpcConfig;
+  /** OTEL_INSTRUMENTATION_<NAME>_SPANS of web frameworks; default none. */
+  readonly frameworks: FrameworksConfig;
 }
 
 /** Who may be sent the headers that carry a trace: patterns as src/propagation/hosts.ts reads them. */
@@ -284,6 +286,20 @@ export interface GrpcConfig {
   readonly serverResponseMetadata: readonly string[];
 }
 
+/** What of a framework has spans below the server's: nothing, what answers, or middleware and hooks too. */
+export type FrameworkSpans = 'none' | 'handlers' | 'all';
+
+export interface FrameworksConfig {
+  readonly express: FrameworkSpans;
+  readonly connect: FrameworkSpans;
+  readonly fastify: FrameworkSpans;
+  readonly koa: FrameworkSpans;
+  readonly hapi: FrameworkSpans;
+  readonly nestjs: FrameworkSpans;
+  readonly restify: FrameworkSpans;
+  readonly hono: FrameworkSpans;
+}
+
 /** Exporters of our own, as OTEL_TRACES_EXPORTER calls them; `otlp/stdout` is the specification's word for JSON lines. */
 const EXPORTER_NAMES: readonly string[] = ['otlp', 'zipkin', 'console', 'otlp/stdout', 'file', 'memory', 'none'];
 
@@ -329,6 +345,8 @@ const DEFAULT_PROPAGATORS = ['tracecontext', 'baggage'];
 const PROPAGATOR_NAMES = [...DEFAULT_PROPAGATORS, 'b3', 'b3multi', 'jaeger', 'xray', 'ottrace', 'datadog', 'gcp'];
 
 const QUERY_SANITIZATIONS: readonly QuerySanitization[] = ['auto', 'always', 'never'];
+
+const FRAMEWORK_SPANS: readonly FrameworkSpans[] = ['none', 'handlers', 'all'];
 
 const CONSUME_ENDS: readonly ConsumeEnd[] = ['settle', 'handler'];
 
@@ -455,6 +473,16 @@ export function loadConfig(env: Env): { readonly config: Config; readonly proble
     }),
     amqplib: readAmqplib(reader),
     grpc: readGrpc(reader),
+    frameworks: {
+      express: reader.oneOf('OTEL_INSTRUMENTATION_EXPRESS_SPANS', FRAMEWORK_SPANS, 'none'),
+      connect: reader.oneOf('OTEL_INSTRUMENTATION_CONNECT_SPANS', FRAMEWORK_SPANS, 'none'),
+      fastify: reader.oneOf('OTEL_INSTRUMENTATION_FASTIFY_SPANS', FRAMEWORK_SPANS, 'none'),
+      koa: reader.oneOf('OTEL_INSTRUMENTATION_KOA_SPANS', FRAMEWORK_SPANS, 'none'),
+      hapi: reader.oneOf('OTEL_INSTRUMENTATION_HAPI_SPANS', FRAMEWORK_SPANS, 'none'),
+      nestjs: reader.oneOf('OTEL_INSTRUMENTATION_NESTJS_SPANS', FRAMEWORK_SPANS, 'none'),
+      restify: reader.oneOf('OTEL_INSTRUMENTATION_RESTIFY_SPANS', FRAMEWORK_SPANS, 'none'),
+      hono: reader.oneOf('OTEL_INSTRUMENTATION_HONO_SPANS', FRAMEWORK_SPANS, 'none'),
+    },
   };
   return { config: deepFreeze(config), problems: Object.freeze(reader.problems) };
 }

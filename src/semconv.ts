@@ -14,6 +14,9 @@ export const NETWORK_PEER_ADDRESS = 'network.peer.address';
 export const NETWORK_PEER_PORT = 'network.peer.port';
 export const NETWORK_PROTOCOL_VERSION = 'network.protocol.version';
 
+// registry/attributes/code
+export const CODE_FUNCTION_NAME = 'code.function.name';
+
 // http/http-spans
 export const HTTP_REQUEST_METHOD = 'http.request.method';
 export const HTTP_REQUEST_METHOD_ORIGINAL = 'http.request.method_original';
@@ -26,6 +29,10 @@ export const URL_PATH = 'url.path';
 export const URL_QUERY = 'url.query';
 export const URL_SCHEME = 'url.scheme';
 export const USER_AGENT_ORIGINAL = 'user_agent.original';
+
+// graphql/graphql-spans
+export const GRAPHQL_OPERATION_NAME = 'graphql.operation.name';
+export const GRAPHQL_OPERATION_TYPE = 'graphql.operation.type';
 
 // db/postgresql, db/mysql
 export const DB_SYSTEM_NAME = 'db.system.name';

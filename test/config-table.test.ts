@@ -315,6 +315,14 @@ const ROWS: readonly Row[] = [
   headerNames('OTEL_INSTRUMENTATION_GRPC_CLIENT_CAPTURE_RESPONSE_METADATA', 'grpc.clientResponseMetadata'),
   headerNames('OTEL_INSTRUMENTATION_GRPC_SERVER_CAPTURE_REQUEST_METADATA', 'grpc.serverRequestMetadata'),
   headerNames('OTEL_INSTRUMENTATION_GRPC_SERVER_CAPTURE_RESPONSE_METADATA', 'grpc.serverResponseMetadata'),
+  ...['express', 'connect', 'fastify', 'koa', 'hapi', 'nestjs', 'restify', 'hono'].map((name) =>
+    word(
+      `OTEL_INSTRUMENTATION_${name.toUpperCase()}_SPANS`,
+      `frameworks.${name}`,
+      'none',
+      ...['none', 'handlers', 'all'],
+    ),
+  ),
   list('HOOKLINE_INSTRUMENTATIONS', 'instrumentations.userModules'),
   integer('HOOKLINE_EXIT_TIMEOUT', 'exitTimeoutMs', 1000, 0),
 ];

@@ -19,6 +19,8 @@ export interface Definition {
   wanted?(config: Config): boolean;
   /** Packages and built-ins whose loading reads the instrumentation's file. */
   readonly modules?: readonly string[];
+  /** Those of `modules` that may come as ES modules, by which only packages that are installed cost anything. */
+  readonly esModules?: readonly string[];
   /** Diagnostics channels whose first message reads it. */
   readonly channels?: readonly string[];
   load(): Instrumentation;

@@ -3,8 +3,8 @@ import { HTTP_REQUEST_METHOD, HTTP_REQUEST_METHOD_ORIGINAL } from '../semconv';
 import { AttributeBlock, type AttributeBlocks } from '../trace/attribute-block';
 
 /** What the conventions call a method they do not know, and what such a span is named. */
-const OTHER = '_OTHER';
-const OTHER_NAME = 'HTTP';
+export const OTHER = '_OTHER';
+export const OTHER_NAME = 'HTTP';
 
 /** The `{method}` of span names. */
 export function spanName(method: string, known: ReadonlySet<string>): string {

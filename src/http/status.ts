@@ -14,7 +14,8 @@ const failed: (AttributeBlock | undefined)[] = [];
  * that are this side's failure.
  */
 export function setStatus(span: Span, status: number, isError: boolean): void {
-  if (isError) span.setStatus(ERROR);
+  // An error that a framework answered for has said what it is.
+  if (isError && span.status.code === 0) span.setStatus(ERROR);
   if (!(status >= 100 && status <= 599)) {
     span.adopt(describe(status, isError));
     return;

@@ -45,7 +45,8 @@ export function violations(span: ReceivedSpan): string[] {
   const levels = registry.spans[group]!.attributes;
   for (const [key, value] of Object.entries(span.attributes)) {
     const name = checkValue(key, value, say);
-    const isOurs = key.startsWith('hookline.');
+    // What runs inside of a request is described by attributes of its own.
+    const isOurs = key.startsWith('hookline.') || key.startsWith('graphql.operation.');
     if (name !== undefined && levels[name] === undefined && !isOurs) say(`${key} is not an attribute of ${group}`);
   }
   // A call that threw on its arguments went nowhere: there is no target to describe.

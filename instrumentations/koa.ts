@@ -1,0 +1,113 @@
+/**
+ * `koa` 2 and 3, with the routers `@koa/router` and `koa-router`, of which no code is touched: all of their versions write the
+ * path of what they found to `ctx._matchedRoute`, before any of its handlers runs. So contexts have an accessor of that name,
+ * which serves the routers' ES modules as well.
+ */
+
+import type { Instrumentation, Tracing } from '../src/hook/instrumentation';
+import { createStamp } from '../src/hook/stamp';
+import { functionName, runLayer } from '../src/http/layers';
+import { joinTemplates, noteError, setRoute } from '../src/http/route';
+
+const VERSIONS = '>=2.0.1 <4';
+
+export default {
+  name: 'koa',
+  targets: [
+    { module: 'koa', versions: VERSIONS, file: 'lib/context.js', patch: patchContext },
+    { module: 'koa', versions: VERSIONS, file: 'lib/application.js', patch: patchApplication },
+  ],
+} satisfies Instrumentation;
+
+// biome-ignore lint/suspicious/noExplicitAny: functions of the application
+type AnyFunction = (...args: any[]) => any;
+
+/** A layer of a router; those of middleware have no methods. */
+interface Layer {
+  readonly path: unknown;
+  readonly methods: readonly string[];
+  stack: AnyFunction[];
+}
+
+interface Context {
+  readonly req: object;
+  readonly method: string;
+  /** Every layer whose path matches. */
+  readonly matched?: readonly Layer[];
+  /** Of koa-mount. */
+  readonly mountPath?: string;
+}
+
+const matchedOf = createStamp<unknown>();
+
+function patchContext(prototype: object, tracing: Tracing): void {
+  Object.defineProperty(prototype, '_matchedRoute', {
+    configurable: true,
+    enumerable: false,
+    get(this: object): unknown {
+      return matchedOf.get(this);
+    },
+    set(this: Context, value: unknown): void {
+      matchedOf.set(this, value);
+      tracing.guard(() => describe(this, value, tracing));
+    },
+  });
+  tracing.replace(prototype, 'onerror', (original) => {
+    return function (this: Context, error: unknown): unknown {
+      tracing.guard(() => noteError(this.req, error));
+      return Reflect.apply(original, this, arguments);
+    };
+  });
+}
+
+function describe(context: Context, value: unknown, tracing: Tracing): void {
+  const layers = Array.isArray(context.matched) ? (context.matched as readonly Layer[]) : [];
+  const route = layers.find(({ path, methods }) => path === value && methods.length > 0);
+  // Newer routers tell of each layer on the way, middleware too.
+  const found = route ?? layers.findLast(({ methods }) => methods.includes(context.method));
+  const path = found?.path ?? value;
+  const template = joinTemplates(context.mountPath ?? '', typeof path === 'string' ? path : String(path)) || '/';
+  setRoute(context.req, template);
+  const spans = tracing.config.frameworks.koa;
+  if (spans === 'none') return;
+  for (const layer of layers) if (layer.methods.length > 0 || spans === 'all') watchLayer(layer, template, tracing);
+}
+
+const isWatched = createStamp<true>();
+
+function watchLayer(layer: Layer, route: string, tracing: Tracing): void {
+  if (isWatched.get(layer) !== undefined || !Array.isArray(layer.stack)) return;
+  isWatched.set(layer, true);
+  const isHandler = layer.methods.length > 0;
+  layer.stack = layer.stack.map((fn) => {
+    const name = isHandler ? `handler ${route}` : `middleware ${functionName(fn) ?? 'anonymous'}`;
+    return inSpan(fn, name, isHandler ? route : undefined, tracing);
+  });
+}
+
+function inSpan(fn: AnyFunction, name: string, route: string | undefined, tracing: Tracing): AnyFunction {
+  const holder = { fn };
+  const layer = { name, fn, route, around: true };
+  tracing.replace(holder, 'fn', (original) => {
+    return function (this: unknown, ...args: unknown[]): unknown {
+      return runLayer(tracing, layer, (args[0] as Context).req, original, this, args);
+    };
+  });
+  return holder.fn;
+}
+
+function patchApplication(Application: { prototype: object }, tracing: Tracing): void {
+  if (tracing.config.frameworks.koa !== 'all') return;
+  tracing.replace(Application.prototype, 'use', (original) => {
+    return function (this: unknown, ...args: unknown[]): unknown {
+      const [fn] = args;
+      // koa 2 turns generators into functions of today, and has to see that it is one.
+      if (typeof fn === 'function' && fn.constructor.name !== 'GeneratorFunction') {
+        // A router marks its function.
+        const name = 'router' in fn ? 'router' : `middleware ${functionName(fn) ?? 'anonymous'}`;
+        args[0] = inSpan(fn as AnyFunction, name, undefined, tracing);
+      }
+      return Reflect.apply(original, this, args);
+    };
+  });
+}

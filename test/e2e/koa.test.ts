@@ -1,0 +1,42 @@
+import { describeRoutes } from '../support/routes';
+
+describeRoutes({
+  name: 'koa',
+  answers: (version) => ({
+    wildcard: { route: version.startsWith('3.') ? '/files/*path' : '/files/(.*)' },
+    regexp: { route: '/^\\/codes\\/(\\d+)$/' },
+    ...(version === '2.0.1' && { 'mounted-root': { route: '/api/v1/' } }),
+    // The application's own middleware caught it.
+    rejects: { error: '' },
+    'other-method': { route: undefined, status: 405 },
+  }),
+  spans: {
+    handlers: {
+      mounted: `SERVER GET /api/v1/items/:item
+  INTERNAL handler /api/v1/items/:item`,
+      throws: `SERVER GET /throws/:id [ERROR]
+  INTERNAL handler /throws/:id [ERROR]`,
+    },
+    all: {
+      mounted: `SERVER GET /api/v1/items/:item
+  INTERNAL middleware everything
+    INTERNAL middleware ownErrorPage
+      INTERNAL router
+        INTERNAL middleware anonymous
+          INTERNAL router
+            INTERNAL middleware ofItems
+              INTERNAL handler /api/v1/items/:item`,
+      early: `SERVER GET /early/:id
+  INTERNAL middleware everything
+    INTERNAL middleware ownErrorPage
+      INTERNAL router
+        INTERNAL handler /early/:id`,
+      nowhere: `SERVER GET
+  INTERNAL middleware everything
+    INTERNAL middleware ownErrorPage
+      INTERNAL router
+        INTERNAL middleware anonymous
+          INTERNAL router`,
+    },
+  },
+});
