@@ -6,7 +6,7 @@
  * function that is not exported: those under a path, and handlers of errors, are replaced in the stack.
  */
 
-import type { Instrumentation, Tracing } from '../src/hook/instrumentation';
+import type { Instrumentation, Span, Tracing } from '../src/hook/instrumentation';
 import { finalHandler } from '../src/http/finalhandler';
 import { functionName, runLayer } from '../src/http/layers';
 import { enterRouter, joinTemplates, noteError, notePassed, placeIn, serverSpanOf, setRoute } from '../src/http/route';
@@ -54,9 +54,10 @@ function patchApplication(app: Application, tracing: Tracing): void {
   tracing.replace(app, 'handle', (original) => {
     return function (this: unknown, ...args: unknown[]): unknown {
       const [request, , out] = args;
-      if (!tracing.off && typeof out === 'function' && serverSpanOf(request as object) !== undefined) {
+      const span = tracing.off || typeof out !== 'function' ? undefined : serverSpanOf(request as object);
+      if (span !== undefined) {
         tracing.guard(() => {
-          args[2] = enterRouter(request as object, 0, out as AnyFunction);
+          args[2] = enterRouter(span, 0, out as AnyFunction);
         });
       }
       return Reflect.apply(original, this, args);
@@ -80,23 +81,23 @@ function watchLayer(layer: Layer, tracing: Tracing): void {
   const name = functionName(handle);
   tracing.replace(layer, 'handle', (original) => {
     return function (this: unknown, ...args: unknown[]): unknown {
-      const request = args[0] as object;
-      if (tracing.off || serverSpanOf(request) === undefined) return Reflect.apply(original, this, args);
-      tracing.guard(() => enter(route, request));
+      const span = tracing.off ? undefined : serverSpanOf(args[0] as object);
+      if (span === undefined) return Reflect.apply(original, this, args);
+      tracing.guard(() => enter(route, span));
       if (spans !== 'all' && (spans === 'none' || route === '')) return Reflect.apply(original, this, args);
-      const { mount } = placeIn(request);
+      const { mount } = placeIn(span);
       const described =
         route === ''
           ? { name: `middleware ${name ?? 'anonymous'}`, fn: handle, route: undefined }
           : { name: `handler ${mount}`, fn: handle, route: mount };
-      return runLayer(tracing, described, request, original, this, args);
+      return runLayer(tracing, described, span, original, this, args);
     };
   });
 }
 
-function enter(route: string, request: object): void {
-  const place = placeIn(request);
+function enter(route: string, span: Span): void {
+  const place = placeIn(span);
   place.mount = joinTemplates(place.base, route);
-  if (route === '') notePassed(request);
-  else setRoute(request, place.mount);
+  if (route === '') notePassed(span);
+  else setRoute(span, place.mount);
 }

@@ -8,11 +8,20 @@
  * diagnostics channel, with the same cost per layer and with a promise more per handler: one way for all versions is enough.
  */
 
-import type { Instrumentation, Tracing } from '../src/hook/instrumentation';
+import type { Instrumentation, Span, Tracing } from '../src/hook/instrumentation';
 import { createStamp } from '../src/hook/stamp';
 import { finalHandler } from '../src/http/finalhandler';
 import { functionName, runLayer } from '../src/http/layers';
-import { enterRouter, joinTemplates, noteError, notePassed, placeIn, serverSpanOf, setRoute } from '../src/http/route';
+import {
+  enterRouter,
+  joinTemplates,
+  noteError,
+  notePassed,
+  type Place,
+  placeIn,
+  serverSpanOf,
+  setRoute,
+} from '../src/http/route';
 import { HTTP_ROUTE } from '../src/semconv';
 
 const EXPRESS_4 = '>=4.6.0 <5';
@@ -89,13 +98,13 @@ function patchRouter(prototype: object, tracing: Tracing): void {
   tracing.replace(prototype, 'handle', (original) => {
     return function (this: Router, ...args: unknown[]): unknown {
       const [request, , out] = args;
-      if (tracing.off || typeof out !== 'function' || serverSpanOf(request as object) === undefined) {
-        return Reflect.apply(original, this, args);
+      const span = tracing.off || typeof out !== 'function' ? undefined : serverSpanOf(request as object);
+      if (span !== undefined) {
+        tracing.guard(() => {
+          const { baseUrl } = request as Request;
+          args[2] = enterRouter(span, baseUrl?.length ?? 0, out as never);
+        });
       }
-      tracing.guard(() => {
-        const { baseUrl } = request as Request;
-        args[2] = enterRouter(request as object, baseUrl?.length ?? 0, out as never);
-      });
       return Reflect.apply(original, this, args);
     };
   });
@@ -140,11 +149,14 @@ function patchLayerMethods(prototype: object, onRequest: string, onError: string
   tracing.replace(prototype, onRequest, (original) => {
     return function (this: Layer, ...args: unknown[]): unknown {
       const request = args[0] as Request;
-      if (tracing.off || serverSpanOf(request) === undefined) return Reflect.apply(original, this, args);
-      tracing.guard(() => enter(this, request));
+      // Inside of a route nothing changes.
+      if (spans === 'none' && isHandler(this)) return Reflect.apply(original, this, args);
+      const span = tracing.off ? undefined : serverSpanOf(request);
+      if (span === undefined) return Reflect.apply(original, this, args);
+      tracing.guard(() => enter(this, request, span));
       return spans === 'none'
         ? Reflect.apply(original, this, args)
-        : inSpan(this, request, original, args, spans === 'all', tracing);
+        : inSpan(this, span, original, args, spans === 'all', tracing);
     };
   });
   tracing.replace(prototype, onError, (original) => {
@@ -155,26 +167,31 @@ function patchLayerMethods(prototype: object, onRequest: string, onError: string
   });
 }
 
+/** A layer inside of a route: it has a method, or `undefined` for all of them. */
+function isHandler(layer: Layer): boolean {
+  return layer.route === undefined && 'method' in layer;
+}
+
 /** A layer is about to run. */
-function enter(layer: Layer, request: Request): void {
-  // Inside of a route: nothing changes.
-  if (layer.route === undefined && 'method' in layer) return;
-  const place = placeIn(request);
+function enter(layer: Layer, request: Request, span: Span): void {
+  if (isHandler(layer)) return;
+  const place = placeIn(span);
   if (layer.route === undefined) {
     const template = templateOf.get(layer);
-    place.mount = template === undefined ? place.base : joinTemplates(place.base, chosen(template, layer, request));
-    notePassed(request);
+    place.mount =
+      template === undefined ? place.base : joinTemplates(place.base, chosen(template, layer, request, place));
+    notePassed(span);
     return;
   }
   place.mount = place.base;
-  const template = chosen(templateOf.get(layer) ?? textOf(layer.route.path), layer, request);
-  setRoute(request, joinTemplates(place.base, template) || '/');
+  const template = chosen(templateOf.get(layer) ?? textOf(layer.route.path), layer, request, place);
+  setRoute(span, joinTemplates(place.base, template) || '/');
 }
 
-function chosen(template: string | readonly Choice[], layer: Layer, request: Request): string {
+function chosen(template: string | readonly Choice[], layer: Layer, request: Request, place: Place): string {
   if (typeof template === 'string') return template;
   const { url, baseUrl = '' } = request;
-  const path = layer.route === undefined ? baseUrl.slice(placeIn(request).length) : pathOf(url);
+  const path = layer.route === undefined ? baseUrl.slice(place.length) : pathOf(url);
   const found = template.find(({ probe }) => Boolean(probe.match(path)));
   return found?.template ?? template.map((choice) => choice.template).join('|');
 }
@@ -189,31 +206,26 @@ const OWN_LAYERS: ReadonlySet<string> = new Set(['query', 'expressInit']);
 
 function inSpan(
   layer: Layer,
-  request: Request,
+  span: Span,
   original: (...args: never[]) => unknown,
   args: unknown[],
   all: boolean,
   tracing: Tracing,
 ): unknown {
   const { handle } = layer;
-  const isHandler = layer.route === undefined && 'method' in layer;
   const name = functionName(handle);
-  const isUnwanted = isHandler
-    ? false
-    : !all || layer.route !== undefined || (name !== undefined && OWN_LAYERS.has(name));
+  const isOwn = layer.route !== undefined || (name !== undefined && OWN_LAYERS.has(name));
+  const isUnwanted = !isHandler(layer) && (!all || isOwn);
   // Handlers of errors are passed over here.
-  if (isUnwanted || (typeof handle === 'function' && handle.length > 3))
+  if (isUnwanted || (typeof handle === 'function' && handle.length > 3)) {
     return Reflect.apply(original, layer, args as never);
-  const route = serverSpanOf(request)?.getAttribute(HTTP_ROUTE) as string | undefined;
-  const mount = placeIn(request).mount;
-  const described = isHandler
+  }
+  const route = span.getAttribute(HTTP_ROUTE) as string | undefined;
+  const kind = isRouter(handle) ? `router ${placeIn(span).mount || '/'}` : `middleware ${name ?? 'anonymous'}`;
+  const described = isHandler(layer)
     ? { name: `handler ${route ?? name ?? 'anonymous'}`, fn: handle, route }
-    : {
-        name: isRouter(handle) ? `router ${mount || '/'}` : `middleware ${name ?? 'anonymous'}`,
-        fn: handle,
-        route: undefined,
-      };
-  return runLayer(tracing, described, request, original, layer, args);
+    : { name: kind, fn: handle, route: undefined };
+  return runLayer(tracing, described, span, original, layer, args);
 }
 
 function isRouter(handle: unknown): boolean {

@@ -1,11 +1,11 @@
-/** `@hapi/hapi` 20 and 21: the path of the route as it is registered, with the prefixes of plug-ins. */
+/** `@hapi/hapi` 20.2 to 21: the path of the route as it is registered, with the prefixes of plug-ins. */
 
 import type { Instrumentation, Tracing } from '../src/hook/instrumentation';
 import { functionName, runLayer } from '../src/http/layers';
 import { noteError, setRoute } from '../src/http/route';
 
 const MODULE = '@hapi/hapi';
-const VERSIONS = '>=20.0.0 <22';
+const VERSIONS = '>=20.2.0 <22';
 
 export default {
   name: 'hapi',

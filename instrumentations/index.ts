@@ -48,6 +48,7 @@ export const definitions: readonly Definition[] = [
     name: 'nestjs',
     modules: ['@nestjs/core'],
     esModules: ['@nestjs/core'],
+    needsSyncHooks: true,
     load: () => take(require('./instrumentations/nestjs.js')),
   },
   {

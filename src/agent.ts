@@ -15,6 +15,7 @@ import { Channels } from './hook/channels';
 import { installedPackages } from './hook/es-packages';
 import { type Hooks, installHooks } from './hook/load';
 import { type Definition, type InstrumentationStatus, Registry, unknownNames } from './hook/registry';
+import { supportsSyncHooks } from './hook/sync-hooks';
 import * as route from './http/route';
 import * as logging from './log';
 import { isLogged, log, setLogLevel } from './log';
@@ -151,7 +152,8 @@ function startTailSampling(config: TailSamplingConfig, exporting: DeferredProces
 
 /** Targets that the application may import as ES modules, which are not compiled where the others are seen. */
 function hookEsPackages(registry: Registry): void {
-  const installed = installedPackages(registry.enabled.flatMap(({ esModules }) => esModules ?? []));
+  const wanted = registry.enabled.filter(({ needsSyncHooks }) => needsSyncHooks !== true || supportsSyncHooks());
+  const installed = installedPackages(wanted.flatMap(({ esModules }) => esModules ?? []));
   if (installed.length === 0) return;
   const user = require('./lazy/user.js') as typeof import('./hook/user');
   const names = user.esModulePackages(installed);

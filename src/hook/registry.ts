@@ -21,6 +21,8 @@ export interface Definition {
   readonly modules?: readonly string[];
   /** Those of `modules` that may come as ES modules, by which only packages that are installed cost anything. */
   readonly esModules?: readonly string[];
+  /** They are worth it only where hooking them takes no loader thread, through which every ES module of the application goes. */
+  readonly needsSyncHooks?: boolean;
   /** Diagnostics channels whose first message reads it. */
   readonly channels?: readonly string[];
   load(): Instrumentation;

@@ -140,30 +140,35 @@ export interface Place {
   length: number;
 }
 
-/** By request. One for all frameworks, since an application of one may be mounted in one of another. */
+/**
+ * By server span. One for all frameworks, since an application of one may be mounted in one of another. express gives each
+ * request another prototype, and what has been that far is slow to look at: whoever looks often takes the span once.
+ */
 const placeOf = createStamp<Place>();
 
 /**
  * A router is entered from the layer that runs, and has taken `length` characters of the path. Returns `out`, which it
  * calls when it passes the request on, with the way back.
  */
-export function enterRouter<Out extends (...args: never[]) => unknown>(request: object, length: number, out: Out): Out {
-  const place = placeIn(request);
-  const before = { ...place };
-  place.base = place.mount;
+export function enterRouter<Out extends (...args: never[]) => unknown>(span: Span, length: number, out: Out): Out {
+  const place = placeIn(span);
+  const { base, mount, length: outer } = place;
+  place.base = mount;
   place.length = length;
   return function (this: unknown): unknown {
-    Object.assign(place, before);
+    place.base = base;
+    place.mount = mount;
+    place.length = outer;
     return Reflect.apply(out, this, arguments as never);
   } as Out;
 }
 
 /** Where the request is; it is at the outermost router when nobody said anything else. */
-export function placeIn(request: object): Place {
-  let place = placeOf.get(request);
+export function placeIn(span: Span): Place {
+  let place = placeOf.get(span);
   if (place === undefined) {
     place = { base: '', mount: '', length: 0 };
-    placeOf.set(request, place);
+    placeOf.set(span, place);
   }
   return place;
 }

@@ -40,7 +40,11 @@ describeRoutes({
 
 it('names requests of HTTP/2', async () => {
   const cwd = await routesFolder(newestVersion('fastify').packages);
-  const { traced } = await expectSameAsBare('test/e2e/fixtures/routes/over-http2.cjs', { cwd, preloads: ['require'] });
+  const { traced } = await expectSameAsBare('test/e2e/fixtures/routes/over-http2.cjs', {
+    cwd,
+    preloads: ['require'],
+    env: { HOOKLINE_EXIT_TIMEOUT: '20000' },
+  });
   const served = traced.require!.spans.filter(({ kind }) => kind === 'SERVER');
   expect(served.map(({ name, scope, status, events }) => [name, scope.name, status.message, events.length])).toEqual([
     ['GET /users/:id', 'hookline/http2', undefined, 0],

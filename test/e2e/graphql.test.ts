@@ -9,7 +9,10 @@ describe.each(testedVersions('graphql'))('graphql $label', ({ packages }) => {
 
   it('describes the operation on the span of the server, and answers as without the agent', async () => {
     const cwd = await routesFolder(packages);
-    const { traced } = await expectSameAsBare('test/e2e/fixtures/graphql-server/app.cjs', { cwd });
+    const { traced } = await expectSameAsBare('test/e2e/fixtures/graphql-server/app.cjs', {
+      cwd,
+      env: { HOOKLINE_EXIT_TIMEOUT: '20000' },
+    });
     for (const { spans } of [traced.import!, traced.require!]) {
       expect(
         spans.map(({ kind, name, attributes }) => [

@@ -9,7 +9,10 @@ describe.each(testedVersions('ws'))('ws $label', ({ packages }) => {
 
   it('names an upgrade after the path that its server is made for', async () => {
     const cwd = await routesFolder(packages);
-    const { traced } = await expectSameAsBare('test/e2e/fixtures/ws-server/app.cjs', { cwd });
+    const { traced } = await expectSameAsBare('test/e2e/fixtures/ws-server/app.cjs', {
+      cwd,
+      env: { HOOKLINE_EXIT_TIMEOUT: '20000' },
+    });
     for (const { spans } of [traced.import!, traced.require!]) {
       expect(
         spans.map(({ name, attributes }) => [
