@@ -20,7 +20,7 @@ export function replace(owner: object, method: string, make: (original: AnyFunct
     return false;
   }
   const original = (owner as Record<string, AnyFunction>)[method] as AnyFunction;
-  const replacement = disguise(likeMethod(make(original), original), original);
+  const replacement = disguise(likeMethod(make(callable(owner, method, original)), original), original);
   if (typeof owner.propertyIsEnumerable === 'function') {
     shimmer.wrap(owner as Record<string, AnyFunction>, method, () => replacement);
     hideShimmer(replacement, original);
@@ -29,6 +29,18 @@ export function replace(owner: object, method: string, make: (original: AnyFunct
     (owner as Record<string, AnyFunction>)[method] = replacement;
   }
   return true;
+}
+
+/**
+ * What a replacement is to call. One that `owner` inherits is looked up anew each time: whoever replaces it further up
+ * afterwards, as `node:domain` does with `EventEmitter.prototype.emit`, reaches `owner` too, as without us.
+ */
+function callable(owner: object, method: string, original: AnyFunction): AnyFunction {
+  if (Object.hasOwn(owner, method)) return original;
+  const parent = Object.getPrototypeOf(owner) as Record<string, AnyFunction>;
+  return function (this: unknown): unknown {
+    return Reflect.apply(parent[method] as AnyFunction, this, arguments);
+  };
 }
 
 /**

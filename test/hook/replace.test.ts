@@ -23,6 +23,19 @@ describe('replace', () => {
     expect(await promisify(owner.named as never)()).toBe('custom');
   });
 
+  it('follows what an inherited method becomes later', () => {
+    class Base {
+      say(): string {
+        return 'base';
+      }
+    }
+    class Owner extends Base {}
+    expect(replace(Owner.prototype, 'say', (original) => passOn(original))).toBe(true);
+    expect(new Owner().say()).toBe('base');
+    Base.prototype.say = () => 'replaced';
+    expect([new Owner().say(), new Base().say()]).toEqual(['replaced', 'replaced']);
+  });
+
   it('stands for a method as a method: no prototype, no construction', () => {
     class Owner {
       add(a: number, b: number): number {
