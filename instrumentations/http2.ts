@@ -275,7 +275,8 @@ function clientOperation(tracing: Tracing): Operation<ClientHttp2Session, [unkno
   return {
     kind: CLIENT,
     name: ({ self, args: [headers] }) =>
-      isUndici(self) || tracing.isClaimed(self)
+      // Called on what is no session, it fails, which is the application's error and none of ours.
+      typeof self !== 'object' || self === null || isUndici(self) || tracing.isClaimed(self)
         ? undefined
         : spanName(String(field(headers, ':method') ?? 'GET'), http.knownMethods),
     attributes: ({ self, args: [headers] }, blocks) => {

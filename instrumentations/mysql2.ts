@@ -102,7 +102,8 @@ interface Connection {
 }
 
 interface Pool {
-  readonly config: { readonly connectionConfig: ConnectionConfig };
+  /** `undefined` in what is called like a pool and is none. */
+  readonly config?: { readonly connectionConfig: ConnectionConfig };
   readonly _freeConnections: Queue;
 }
 
@@ -225,7 +226,8 @@ function patchConnection({ prototype }: { prototype: object }, tracing: Tracing)
         arrived = undefined;
         return resume(tracing, execution, original, connection, args);
       }
-      if (tracing.off) return Reflect.apply(original, connection, args);
+      // Without a configuration it is no connection: the call fails, which is the application's error and none of ours.
+      if (tracing.off || connection?.config === undefined) return Reflect.apply(original, connection, args);
       const request = tracing.guard(() => ({
         call: readCall(args),
         args,
@@ -252,7 +254,7 @@ function patchConnection({ prototype }: { prototype: object }, tracing: Tracing)
   });
   replace(tracing, prototype, 'close', (original) => (connection: Connection, args) => {
     const result = Reflect.apply(original, connection, args);
-    tracing.guard(() => finishCommands(connection, undefined));
+    if (connection?._commands !== undefined) tracing.guard(() => finishCommands(connection, undefined));
     return result;
   });
   for (const method of ['connect', 'ping', 'changeUser', 'reset', 'end']) tracing.bind(prototype, method);
@@ -282,7 +284,7 @@ function patchStatement(prototype: object, tracing: Tracing, operation: Operatio
   if (isPatched.get(prototype) !== undefined) return;
   isPatched.set(prototype, true);
   replace(tracing, prototype, 'execute', (original) => (statement: PreparedStatement, args) => {
-    if (tracing.off) return Reflect.apply(original, statement, args);
+    if (tracing.off || statement?._connection === undefined) return Reflect.apply(original, statement, args);
     const request = tracing.guard(() => {
       const connection = statement._connection;
       // As if the text stood in front of the values, as it does in the other calls.
@@ -309,10 +311,10 @@ function patchPool({ prototype }: { prototype: object }, tracing: Tracing): void
   if (!Object.hasOwn(prototype, 'getConnection')) return;
   const operation = operationOf(tracing);
   for (const method of ['query', 'execute']) {
-    replaceAsking(tracing, operation, prototype, method, (pool: Pool) => pool.config.connectionConfig);
+    replaceAsking(tracing, operation, prototype, method, (pool: Pool | undefined) => pool?.config?.connectionConfig);
   }
-  replace(tracing, prototype, 'getConnection', (original) => (pool: Pool, args) => {
-    checkOut(tracing, args, pool._freeConnections?.length === 0);
+  replace(tracing, prototype, 'getConnection', (original) => (pool: Pool | undefined, args) => {
+    checkOut(tracing, args, pool?._freeConnections?.length === 0);
     return Reflect.apply(original, pool, args);
   });
   tracing.bind(prototype, 'end');
@@ -342,7 +344,7 @@ function patchNamespace(prototype: object, tracing: Tracing): void {
 }
 
 /** `query` and `execute` of what has connections to hand out. */
-function replaceAsking<Self extends object>(
+function replaceAsking<Self extends object | undefined>(
   tracing: Tracing,
   operation: Operation,
   prototype: object,
@@ -364,7 +366,7 @@ function replaceAsking<Self extends object>(
     if (request === undefined) return Reflect.apply(original, self, args);
     const outer = asking;
     try {
-      return execute(tracing, operation, request, original, self, undefined);
+      return execute(tracing, operation, request, original, self as object, undefined);
     } finally {
       asking = outer;
     }

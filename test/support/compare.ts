@@ -12,6 +12,8 @@ export interface CompareOptions extends Omit<RunOptions, 'preload'> {
    * then repeated when they differ, and have to agree once; without a reason they have to agree at once.
    */
   races?: string | undefined;
+  /** Asked after each run for what else is to be the same, such as what a server received from it. */
+  observe?: () => unknown;
 }
 
 /** Pairs of runs of a script that names its `races`. */
@@ -25,28 +27,39 @@ export interface Comparison {
 
 /** Runs the same script without and with the agent; what a user or a shell can see of it has to be the same. */
 export async function expectSameAsBare(fixture: string | undefined, options: CompareOptions = {}): Promise<Comparison> {
-  const { preloads = ['import', 'require'], normalise = (text: string) => text, races, ...runOptions } = options;
-  const visible = ({ stdout, stderr, code, signal }: RunResult) => ({
-    stdout: normalise(withoutPid(stdout)),
-    stderr: normalise(withoutPid(stderr)),
-    code,
-    signal,
-  });
-  const runBare = () => runApp(fixture, { ...runOptions, preload: 'none', waitForSpans: 0 });
-  let bare = await runBare();
+  const {
+    preloads = ['import', 'require'],
+    normalise = (text: string) => text,
+    races,
+    observe,
+    ...runOptions
+  } = options;
+  const run = async (preload: Preload) => {
+    const result = await runApp(fixture, { ...runOptions, preload, ...(preload === 'none' && { waitForSpans: 0 }) });
+    const { stdout, stderr, code, signal } = result;
+    const visible = {
+      stdout: normalise(withoutPid(stdout)),
+      stderr: normalise(withoutPid(stderr)),
+      code,
+      signal,
+      observed: observe?.(),
+    };
+    return { result, visible };
+  };
+  let bare = await run('none');
   const traced: Comparison['traced'] = {};
   for (const preload of preloads) {
-    let result = await runApp(fixture, { ...runOptions, preload });
+    let with_ = await run(preload);
     for (let again = 1; races !== undefined && again < MAX_RACES; again++) {
-      if (isDeepStrictEqual(visible(result), visible(bare))) break;
+      if (isDeepStrictEqual(with_.visible, bare.visible)) break;
       console.log(`${fixture} is run again, with ${preload} and bare: ${races}`);
-      bare = await runBare();
-      result = await runApp(fixture, { ...runOptions, preload });
+      bare = await run('none');
+      with_ = await run(preload);
     }
-    expect(visible(result), `with ${preload}, compared with the bare run`).toEqual(visible(bare));
-    traced[preload] = result;
+    expect(with_.visible, `with ${preload}, compared with the bare run`).toEqual(bare.visible);
+    traced[preload] = with_.result;
   }
-  return { bare, traced };
+  return { bare: bare.result, traced };
 }
 
 /** Node puts the process id in front of its warnings. */

@@ -1,0 +1,65 @@
+import { connect, createServer, type NetConnectOpts, type Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
+
+/** Stands between an application and a server, and keeps every byte that the application sends. */
+export interface Tap {
+  readonly port: number;
+  /** What the application sent over each connection, in the order of their opening; then forgets it. */
+  take(): Buffer[];
+  close(): Promise<void>;
+}
+
+/** A PostgreSQL client's bytes; whether its farewell gets out before the connection is closed is chance. */
+export function pgBytes(bytes: Buffer): string {
+  const text = bytes.toString('latin1');
+  return text.endsWith('X\0\0\0\x04') ? text.slice(0, -5) : text;
+}
+
+export interface TapOptions {
+  /** Ends TLS here; what is kept and passed on is plain. */
+  tls?: { key: string; cert: string; ALPNProtocols?: string[] };
+}
+
+export async function startTap(to: NetConnectOpts, { tls }: TapOptions = {}): Promise<Tap> {
+  let connections: Buffer[][] = [];
+  const sockets = new Set<Socket>();
+  const keep = (socket: Socket): void => {
+    sockets.add(socket);
+    socket.on('error', () => {}).once('close', () => sockets.delete(socket));
+  };
+  const pass = (client: Socket): void => {
+    const received: Buffer[] = [];
+    connections.push(received);
+    const server = connect(to);
+    keep(client);
+    keep(server);
+    client.on('data', (chunk: Buffer) => received.push(chunk));
+    // A reset is passed on as one, an end as an end.
+    client.pipe(server).pipe(client);
+    client.once('close', (failed) => (failed ? server.destroy() : server.end()));
+    server.once('close', (failed) => (failed ? client.resetAndDestroy() : client.end()));
+  };
+  const server = tls === undefined ? createServer({ allowHalfOpen: true }, pass) : createTlsServer(tls, pass);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    port: (server.address() as { port: number }).port,
+    take() {
+      const taken = connections.map((chunks) => Buffer.concat(chunks));
+      connections = [];
+      return taken;
+    },
+    close() {
+      for (const socket of sockets) socket.destroy();
+      return new Promise((resolve) => server.close(() => resolve()));
+    },
+  };
+}
+
+/** HTTP/1.1 as it was sent, less the header lines of a trace, and with what is chance made equal. */
+export function httpText(bytes: Buffer): string {
+  return bytes
+    .toString('latin1')
+    .replace(/^(traceparent|tracestate|baggage): [^\r\n]*\r\n/gm, '')
+    .replace(/formdata-undici-\d+/g, 'formdata-undici-ID')
+    .replace(/^(sec-websocket-key): .*$/gim, '$1: KEY');
+}
