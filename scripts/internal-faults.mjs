@@ -29,8 +29,8 @@ const seed = Number(flag('seed') ?? Math.floor(Math.random() * 1e6));
 const PER_SCENARIO = /^(instrumentations|src\/(hook|http|db|messaging|rpc))\//;
 const ALWAYS = Number.MAX_SAFE_INTEGER;
 const FRESH_ROUNDS = 3;
-/** Of what needs a process of its own, `--brief` takes one in so many. */
-const BRIEF_SHARE = 12;
+/** `--brief` takes one in so many. */
+const BRIEF_SHARE = 5;
 const PROCESS_MS = 60_000;
 
 /** What turns on what a scenario is for. */
@@ -100,10 +100,9 @@ async function playScenario(name) {
   const row = { name, reached: ids.length, steady: 0, fresh: 0, off: 0, absorbed: 0, notSeen: 0, problems: 0 };
   rows.push(row);
   const context = { name, bare, expected, row };
-  const tries = steady.flatMap((id) => [
-    { id, times: 1 },
-    ...(isChosen(id, brief ? 4 : 1) ? [{ id, times: ALWAYS }] : []),
-  ]);
+  const tries = steady
+    .flatMap((id) => [1, ALWAYS].map((times) => ({ id, times })))
+    .filter(({ id, times }) => isChosen(`${name} ${times} ${id}`));
   for (const half of [0, 1]) {
     const part = tries.filter((_, at) => at < tries.length / 2 === (half === 0));
     if (part.length > 0) jobs.push(() => playSteady(context, part).catch((error) => scenarioFailed(name, error)));
@@ -116,15 +115,15 @@ function addFresh(context, id) {
     if (shared.has(id)) return;
     shared.add(id);
   }
-  if (!isChosen(id, brief ? BRIEF_SHARE : 1)) return;
-  jobs.push(() => playFresh(context, id));
+  if (isChosen(`${context.name} ${id}`)) jobs.push(() => playFresh(context, id));
 }
 
-/** One in `share`, another one for each seed. */
-function isChosen(id, share) {
+/** All of them, or with `--brief` others for each seed. */
+function isChosen(what) {
+  if (!brief) return true;
   let hash = seed | 0;
-  for (let i = 0; i < id.length; i++) hash = Math.imul(hash ^ id.charCodeAt(i), 0x01000193) >>> 0;
-  return hash % share === 0;
+  for (let i = 0; i < what.length; i++) hash = Math.imul(hash ^ what.charCodeAt(i), 0x01000193) >>> 0;
+  return (hash >>> 8) % BRIEF_SHARE === 0;
 }
 
 /** What is reached in every round fails in one process, one function after the other. */
