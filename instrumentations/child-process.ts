@@ -30,8 +30,9 @@ function patchChildProcess(childProcess: typeof import('node:child_process'), tr
     'spawn',
     (original) =>
       function (this: unknown, ...args: unknown[]): unknown {
-        const changed = tracing.off ? undefined : tracing.guard(() => withVariables(args[0] as SpawnOptions, tracing));
-        return Reflect.apply(original, this, changed === undefined ? args : [changed, ...args.slice(1)]);
+        const changed = tracing.guard(() => withVariables(args[0] as SpawnOptions, tracing));
+        if (changed !== undefined) args[0] = changed;
+        return Reflect.apply(original, this, args);
       },
   );
   const optionsAt: readonly [method: string, at: (args: readonly unknown[]) => number | undefined][] = [
@@ -45,7 +46,7 @@ function patchChildProcess(childProcess: typeof import('node:child_process'), tr
       method,
       (original) =>
         function (this: unknown, ...args: unknown[]): unknown {
-          const changed = tracing.off ? undefined : tracing.guard(() => withOptions(args, at(args), tracing));
+          const changed = tracing.guard(() => withOptions(args, at(args), tracing));
           return Reflect.apply(original, this, changed ?? args);
         },
     );

@@ -167,7 +167,6 @@ function patchClient(exports: Exports, tracing: Tracing, noMessageCode: number):
     (original) =>
       function (this: unknown, _interceptors: unknown, method: unknown, _options: unknown, channel: unknown): unknown {
         const call = Reflect.apply(original, this, arguments) as ClientCall;
-        if (tracing.off) return call;
         tracing.guard(() => {
           const { path, responseStream } = method as { path: string; responseStream: boolean };
           const intent = { path, responseStream, channel: channel as Channel };
@@ -210,13 +209,26 @@ function patchStart(prototype: object, client: ClientParts, isBase: boolean): vo
     (original) =>
       ({
         start(this: ClientCall, metadata: Metadata, listener: Listener): unknown {
-          const intent = intentOf.get(this);
-          if (intent !== undefined && !tracing.off) {
-            intentOf.set(this, undefined);
-            return startCall(this, original as ClientCall['start'], intent, metadata, listener, client);
+          let started: Started | undefined;
+          try {
+            const intent = intentOf.get(this);
+            if (intent !== undefined && !tracing.off) {
+              intentOf.set(this, undefined);
+              started = startCall(this, intent, metadata, listener, client);
+            } else if (isBase && !tracing.off && isListener(listener)) {
+              started = { metadata, listener: new Observer(tracing, listener, false), done: undefined };
+            }
+          } catch (failure) {
+            tracing.fail(failure);
           }
-          if (!isBase || tracing.off || !isListener(listener)) return Reflect.apply(original, this, arguments);
-          return Reflect.apply(original, this, [metadata, new Observer(tracing, listener, false)]);
+          if (started === undefined) return Reflect.apply(original, this, arguments);
+          try {
+            return Reflect.apply(original, this, [started.metadata, started.listener]);
+          } catch (error) {
+            const { done } = started;
+            tracing.guard(() => done?.(error));
+            throw error;
+          }
         },
       }).start,
   );
@@ -228,16 +240,38 @@ function shadowStart(call: ClientCall, intent: Intent, client: ClientParts): voi
   const before = Object.getOwnPropertyDescriptor(call, 'start');
   if (before?.configurable === false) return;
   const { start } = call;
+  const { tracing } = client;
   Object.defineProperty(call, 'start', {
     configurable: true,
     enumerable: before?.enumerable ?? false,
     writable: true,
     value: function (this: ClientCall, metadata: Metadata, listener: Listener): unknown {
-      if (before === undefined) delete (call as Partial<ClientCall>).start;
-      else Object.defineProperty(call, 'start', before);
-      return startCall(this, start, intent, metadata, listener, client);
+      let started: Started | undefined;
+      try {
+        if (before === undefined) delete (call as Partial<ClientCall>).start;
+        else Object.defineProperty(call, 'start', before);
+        if (!tracing.off) started = startCall(this, intent, metadata, listener, client);
+      } catch (failure) {
+        tracing.fail(failure);
+      }
+      if (started === undefined) return Reflect.apply(start, this, arguments as never);
+      try {
+        return Reflect.apply(start, this, [started.metadata, started.listener]);
+      } catch (error) {
+        const { done } = started;
+        tracing.guard(() => done?.(error));
+        throw error;
+      }
     },
   });
+}
+
+/** What a call is started with in place of what the application gave. */
+interface Started {
+  readonly metadata: Metadata;
+  readonly listener: Listener;
+  /** For a `start` that throws. */
+  readonly done: Done | undefined;
 }
 
 function isListener(listener: unknown): listener is Listener {
@@ -246,12 +280,11 @@ function isListener(listener: unknown): listener is Listener {
 
 function startCall(
   call: ClientCall,
-  start: ClientCall['start'],
   intent: Intent,
   metadata: Metadata,
   listener: Listener,
   client: ClientParts,
-): unknown {
+): Started {
   const { tracing, operation } = client;
   const args: [Intent, Metadata] = [intent, metadata];
   const begun = tracing.begin(operation, { self: intent.channel, args });
@@ -260,12 +293,7 @@ function startCall(
   if (begun?.span !== undefined) {
     observer?.watch({ done: begun.done, call, intent, noMessageCode: client.noMessageCode });
   }
-  try {
-    return Reflect.apply(start, call, [args[1], observer ?? listener]);
-  } catch (error) {
-    begun?.done(error);
-    throw error;
-  }
+  return { metadata: args[1], listener: observer ?? listener, done: begun?.done };
 }
 
 /** A method without spans of its own still hands on its caller's trace. */
@@ -308,27 +336,27 @@ class Observer {
   }
 
   onReceiveMetadata(metadata: Metadata): void {
-    const { onReceiveMetadata } = this.#listener;
+    const listener = this.#listener;
     this.#initial = metadata;
-    if (onReceiveMetadata !== undefined) {
-      this.#tracing.run(this.#context, onReceiveMetadata, this.#listener, [metadata]);
+    if (listener.onReceiveMetadata !== undefined) {
+      this.#tracing.run(this.#context, listener.onReceiveMetadata, listener, [metadata]);
     }
   }
 
   onReceiveMessage(message: unknown): void {
     if (message !== null) this.#hasMessage = true;
-    if (this.#keepsMessages) {
-      this.#listener.onReceiveMessage?.(message);
-      return;
-    }
-    const { onReceiveMessage } = this.#listener;
-    if (onReceiveMessage !== undefined) this.#tracing.run(this.#context, onReceiveMessage, this.#listener, [message]);
+    const listener = this.#listener;
+    if (listener.onReceiveMessage === undefined) return;
+    if (this.#keepsMessages) Reflect.apply(listener.onReceiveMessage, listener, [message]);
+    else this.#tracing.run(this.#context, listener.onReceiveMessage, listener, [message]);
   }
 
   onReceiveStatus(status: Status): void {
-    const { onReceiveStatus } = this.#listener;
+    const listener = this.#listener;
     if (this.#watched !== undefined) this.#tracing.guard(() => this.#end(status));
-    if (onReceiveStatus !== undefined) this.#tracing.run(this.#context, onReceiveStatus, this.#listener, [status]);
+    if (listener.onReceiveStatus !== undefined) {
+      this.#tracing.run(this.#context, listener.onReceiveStatus, listener, [status]);
+    }
   }
 
   #end(status: Status): void {
@@ -514,13 +542,17 @@ function patchWrites(exports: Exports, tracing: Tracing): void {
       (original) =>
         ({
           _write(this: object, chunk: unknown, encoding: unknown, callback: (...args: never[]) => unknown): unknown {
-            const context = tracing.active();
-            const bound = (...results: unknown[]): unknown => tracing.run(context, callback, undefined, results);
+            const bound = tracing.guard(() => bindWritten(callback, tracing)) ?? callback;
             return Reflect.apply(original, this, [chunk, encoding, bound] as never);
           },
         })._write as Method,
     );
   }
+}
+
+function bindWritten(callback: (...args: never[]) => unknown, tracing: Tracing): (...results: unknown[]) => unknown {
+  const context = tracing.active();
+  return (...results) => tracing.run(context, callback, undefined, results);
 }
 
 // Connections. A call that needs one opens it for all that follow, and calls wait in queues until there is one: neither
@@ -555,10 +587,16 @@ function resumeIn(made: { prototype: object } | undefined, method: string, traci
     (original) =>
       ({
         resume(this: object): unknown {
-          const context = waitingIn.get(this);
-          if (context === undefined) return Reflect.apply(original, this, arguments as never);
-          waitingIn.set(this, undefined);
-          return tracing.run(context, original, this, arguments);
+          let context: TraceContext | undefined;
+          try {
+            context = waitingIn.get(this);
+            if (context !== undefined) waitingIn.set(this, undefined);
+          } catch (failure) {
+            tracing.fail(failure);
+          }
+          return context === undefined
+            ? Reflect.apply(original, this, arguments as never)
+            : tracing.run(context, original, this, arguments);
         },
       }).resume as Method,
   );
@@ -576,12 +614,16 @@ function patchChannel(exports: Exports, tracing: Tracing): void {
       (original) =>
         ({
           attempt(this: object, stream: object): unknown {
-            let context = waitingIn.get(stream);
-            if (context === undefined) {
-              context = tracing.active();
-              tracing.guard(() => waitingIn.set(stream, context));
+            let context: TraceContext | undefined;
+            try {
+              context = waitingIn.get(stream) ?? tracing.active();
+              waitingIn.set(stream, context);
+            } catch (failure) {
+              tracing.fail(failure);
             }
-            return tracing.run(context, original, this, arguments);
+            return context === undefined
+              ? Reflect.apply(original, this, arguments as never)
+              : tracing.run(context, original, this, arguments);
           },
         }).attempt as Method,
     );
@@ -684,8 +726,8 @@ type Emit = (this: object, event: unknown, ...args: unknown[]) => boolean;
 function watchServer(http2Server: object, server: Handlers, operation: Operation, tracing: Tracing): void {
   if (Object.hasOwn(http2Server, 'emit')) return;
   const emit: Emit = function (event, stream, headers) {
-    const { emit: original } = Object.getPrototypeOf(this) as { emit: Emit };
-    if (event !== 'stream' || tracing.off) return Reflect.apply(original, this, arguments as never);
+    const original = (Object.getPrototypeOf(this) as { emit: Emit }).emit;
+    if (event !== 'stream') return Reflect.apply(original, this, arguments as never);
     const context = tracing.guard(() =>
       beginCall(server, stream as ServerHttp2Stream, headers as IncomingHttpHeaders, operation, tracing),
     );
@@ -731,15 +773,23 @@ function patchStream(prototype: object, tracing: Tracing): void {
   patchedStreams.set(prototype, true);
   tracing.replace(prototype, 'emit', (original) => {
     const emit: Emit = function (event) {
-      const exchange = exchangeOf.get(this);
-      if (exchange === undefined) return Reflect.apply(original, this, arguments);
+      let context: TraceContext | undefined;
+      let open: Exchange | undefined;
       try {
-        return hasListener(this, event)
-          ? tracing.run(exchange.context, original as never, this, arguments)
-          : Reflect.apply(original, this, arguments);
+        const exchange = exchangeOf.get(this);
+        if (exchange !== undefined && hasListener(this, event)) context = exchange.context;
+        if (exchange?.done !== undefined) open = exchange;
+      } catch (failure) {
+        tracing.fail(failure);
+      }
+      try {
+        return context === undefined
+          ? Reflect.apply(original, this, arguments)
+          : tracing.run(context, original as never, this, arguments);
       } finally {
-        if (exchange.done !== undefined && (event === 'wantTrailers' || event === 'finish' || event === 'close')) {
-          tracing.guard(() => endCall(exchange, event, this as ServerHttp2Stream));
+        if (open !== undefined && (event === 'wantTrailers' || event === 'finish' || event === 'close')) {
+          const ending = open;
+          tracing.guard(() => endCall(ending, event, this as ServerHttp2Stream));
         }
       }
     };

@@ -108,10 +108,19 @@ function patchStream(
   if (!isNew(prototype)) return;
   tracing.replace(prototype, 'emit', (original) => {
     const emit: Emit = function (event, ...rest) {
-      const exchange = exchangeOf.get(this);
-      if (exchange === undefined) return Reflect.apply(original, this, arguments);
-      tracing.guard(() => onEvent(exchange, this, event, rest[0]));
-      return tracing.run(exchange.context, original as never, this, arguments);
+      let context: TraceContext | undefined;
+      try {
+        const exchange = exchangeOf.get(this);
+        if (exchange !== undefined) {
+          context = exchange.context;
+          if (!tracing.off) onEvent(exchange, this, event, rest[0]);
+        }
+      } catch (failure) {
+        tracing.fail(failure);
+      }
+      return context === undefined
+        ? Reflect.apply(original, this, arguments)
+        : tracing.run(context, original as never, this, arguments);
     };
     return emit;
   });
@@ -123,7 +132,7 @@ function patchServer(prototype: object, operation: Operation, tracing: Tracing):
   if (!isNew(prototype)) return;
   tracing.replace(prototype, 'emit', (original) => {
     const emit: Emit = function (event, ...rest) {
-      if (event !== 'stream' || tracing.off) return Reflect.apply(original, this, arguments);
+      if (event !== 'stream') return Reflect.apply(original, this, arguments);
       const context = tracing.guard(() => beginStream(this, rest, operation, tracing));
       return context === undefined
         ? Reflect.apply(original, this, arguments)
@@ -382,12 +391,11 @@ function patchCancel(prototype: object, tracing: Tracing): void {
         ({
           // A method, as the original is: it has no prototype.
           cancel(this: ClientHttp2Stream, ...args: unknown[]): unknown {
-            const exchange = exchangeOf.get(this);
-            if (exchange !== undefined) {
-              tracing.guard(() => {
-                if (!this.closed && socketOf(this.session)?.destroyed === false) exchange.cancelled = true;
-              });
-            }
+            tracing.guard(() => {
+              const exchange = exchangeOf.get(this);
+              if (exchange === undefined) return;
+              if (!this.closed && socketOf(this.session)?.destroyed === false) exchange.cancelled = true;
+            });
             return Reflect.apply(original, this, args);
           },
         }).cancel,

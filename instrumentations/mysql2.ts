@@ -118,18 +118,21 @@ interface PreparedStatement {
   readonly _connection: Connection;
 }
 
-type Replaced = (self: never, args: unknown[]) => unknown;
 // biome-ignore lint/suspicious/noExplicitAny: any function of the library
 type Original = (...args: any[]) => any;
 
 /** One call of the application's, from its start until its last event. */
 class Execution {
   span: Span | undefined;
+  /** What had asked its pool before. */
+  outer: Execution | undefined = undefined;
   #done: Done | undefined;
 
   constructor(
     /** What callbacks and listeners of the call run in. */
     readonly caller: TraceContext,
+    /** What executes it; `undefined` when that is not known yet. */
+    public connection: Connection | undefined,
     span: Span | undefined,
     done: Done | undefined,
   ) {
@@ -190,13 +193,19 @@ function patchCommand(Command: { prototype: object }, tracing: Tracing): void {
     'emit',
     (original) =>
       function emit(this: Command, event: unknown, error: unknown): unknown {
-        const execution = executionOf.get(this);
-        if (execution === undefined) return Reflect.apply(original, this, arguments);
-        if (event === 'end') execution.finish(undefined);
-        else if (event === 'error') execution.finish(error ?? new Error('failed without a reason'));
-        // Entering a context is what costs here, and most events of most commands have no listener.
-        if (this._events?.[event as string] === undefined) return Reflect.apply(original, this, arguments);
-        return tracing.run(execution.caller, original as never, this, arguments);
+        let caller: TraceContext | undefined;
+        try {
+          const execution = executionOf.get(this);
+          // Entering a context is what costs here, and most events of most commands have no listener.
+          if (execution !== undefined && this._events?.[event as string] !== undefined) caller = execution.caller;
+          if (event === 'end') execution?.finish(undefined);
+          else if (event === 'error') execution?.finish(error ?? new Error('failed without a reason'));
+        } catch (failure) {
+          tracing.fail(failure);
+        }
+        return caller === undefined
+          ? Reflect.apply(original, this, arguments)
+          : tracing.run(caller, original as never, this, arguments);
       },
   );
 }
@@ -205,11 +214,17 @@ function patchCommand(Command: { prototype: object }, tracing: Tracing): void {
 function patchQueryCommand(Query: { prototype: object }, tracing: Tracing): void {
   for (const method of ['_findOrCreateReadStream', '_streamLocalInfile']) {
     if (!Object.hasOwn(Query.prototype, method)) continue;
-    replace(tracing, Query.prototype, method, (original) => (command: object, args) => {
-      const execution = executionOf.get(command);
-      if (execution === undefined) return Reflect.apply(original, command, args);
-      return tracing.run(execution.caller, original as never, command, args);
-    });
+    tracing.replace(
+      Query.prototype,
+      method,
+      (original) =>
+        function (this: object): unknown {
+          const caller = tracing.guard(() => executionOf.get(this)?.caller);
+          return caller === undefined
+            ? Reflect.apply(original, this, arguments)
+            : tracing.run(caller, original as never, this, arguments);
+        },
+    );
   }
 }
 
@@ -220,42 +235,47 @@ function patchConnection({ prototype }: { prototype: object }, tracing: Tracing)
   const operation = operationOf(tracing);
   for (const method of ['query', 'execute']) {
     const isQuery = method === 'query';
-    replace(tracing, prototype, method, (original) => (connection: Connection, args) => {
-      const execution = arrived;
-      if (execution !== undefined) {
-        arrived = undefined;
-        return resume(tracing, execution, original, connection, args);
-      }
-      // Without a configuration it is no connection: the call fails, which is the application's error and none of ours.
-      if (tracing.off || connection?.config === undefined) return Reflect.apply(original, connection, args);
-      const request = tracing.guard(() => ({
-        call: readCall(args),
-        args,
-        config: connection.config,
-        waitSeconds: takeWait(connection),
-        isQuery,
-        takesCommand: isQuery,
-        description: undefined,
-      }));
-      if (request === undefined) return Reflect.apply(original, connection, args);
-      return execute(tracing, operation, request, original, connection, connection);
+    observe<Connection, Execution>(tracing, prototype, method, {
+      before(connection, args) {
+        const execution = arrived;
+        if (execution !== undefined) {
+          // The call began at its pool.
+          arrived = undefined;
+          arrive(execution, connection);
+          return execution;
+        }
+        // Without a configuration it is no connection: the call fails, which is the application's error and none of ours.
+        if (connection?.config === undefined) return undefined;
+        const request: Request = {
+          call: readCall(args),
+          args,
+          config: connection.config,
+          waitSeconds: takeWait(connection),
+          isQuery,
+          takesCommand: isQuery,
+          description: undefined,
+        };
+        return start(tracing, operation, request, connection);
+      },
+      after: follow,
+      failed: fail,
     });
   }
-  replace(tracing, prototype, 'prepare', (original) => (connection: Connection, args) => {
-    const callback = args[1];
-    if (typeof callback === 'function') {
+  observe<Connection>(tracing, prototype, 'prepare', {
+    before(_connection, args) {
+      const callback = args[1];
+      if (typeof callback !== 'function') return;
       args[1] = bindPrepared(tracing, operation, tracing.active(), callback as Original);
-    }
-    return Reflect.apply(original, connection, args);
+    },
   });
-  replace(tracing, prototype, '_notifyError', (original) => (connection: Connection, args) => {
-    if (!connection._fatalError) tracing.guard(() => finishCommands(connection, args[0]));
-    return Reflect.apply(original, connection, args);
+  observe<Connection>(tracing, prototype, '_notifyError', {
+    before(connection, [error]) {
+      if (connection?._commands !== undefined && !connection._fatalError) finishCommands(connection, error);
+    },
   });
-  replace(tracing, prototype, 'close', (original) => (connection: Connection, args) => {
-    const result = Reflect.apply(original, connection, args);
-    if (connection?._commands !== undefined) tracing.guard(() => finishCommands(connection, undefined));
-    return result;
+  observe<Connection, Connection>(tracing, prototype, 'close', {
+    before: (connection) => (connection?._commands === undefined ? undefined : connection),
+    after: (connection) => finishCommands(connection, undefined),
   });
   for (const method of ['connect', 'ping', 'changeUser', 'reset', 'end']) tracing.bind(prototype, method);
 }
@@ -272,10 +292,11 @@ function finishCommands({ _command, _commands }: Connection, error: unknown): vo
 /** The class of prepared statements is not exported: it is reached through the first one. */
 function bindPrepared(tracing: Tracing, operation: Operation, caller: TraceContext, callback: Original): Original {
   return function (this: unknown): unknown {
-    const statement = arguments[1] as unknown;
-    if (typeof statement === 'object' && statement !== null) {
-      tracing.guard(() => patchStatement(Object.getPrototypeOf(statement) as object, tracing, operation));
-    }
+    tracing.guard(() => {
+      const statement = arguments[1] as unknown;
+      if (typeof statement !== 'object' || statement === null) return;
+      patchStatement(Object.getPrototypeOf(statement) as object, tracing, operation);
+    });
     return tracing.run(caller, callback, this, arguments);
   };
 }
@@ -283,14 +304,14 @@ function bindPrepared(tracing: Tracing, operation: Operation, caller: TraceConte
 function patchStatement(prototype: object, tracing: Tracing, operation: Operation): void {
   if (isPatched.get(prototype) !== undefined) return;
   isPatched.set(prototype, true);
-  replace(tracing, prototype, 'execute', (original) => (statement: PreparedStatement, args) => {
-    if (tracing.off || statement?._connection === undefined) return Reflect.apply(original, statement, args);
-    const request = tracing.guard(() => {
-      const connection = statement._connection;
+  observe<PreparedStatement, Execution>(tracing, prototype, 'execute', {
+    before(statement, args) {
+      const connection = statement?._connection;
+      if (connection === undefined) return undefined;
       // As if the text stood in front of the values, as it does in the other calls.
       const { values, callbackAt } = readCall([undefined, ...args]);
       const text = typeof statement.query === 'string' ? statement.query : undefined;
-      return {
+      const request: Request = {
         call: { text, values, callbackAt: Math.max(callbackAt - 1, -1), namedPlaceholders: undefined },
         args,
         config: connection.config,
@@ -299,9 +320,10 @@ function patchStatement(prototype: object, tracing: Tracing, operation: Operatio
         takesCommand: false,
         description: undefined,
       };
-    });
-    if (request === undefined) return Reflect.apply(original, statement, args);
-    return execute(tracing, operation, request, original, statement, statement._connection);
+      return start(tracing, operation, request, connection);
+    },
+    after: follow,
+    failed: fail,
   });
 }
 
@@ -311,20 +333,18 @@ function patchPool({ prototype }: { prototype: object }, tracing: Tracing): void
   if (!Object.hasOwn(prototype, 'getConnection')) return;
   const operation = operationOf(tracing);
   for (const method of ['query', 'execute']) {
-    replaceAsking(tracing, operation, prototype, method, (pool: Pool | undefined) => pool?.config?.connectionConfig);
+    observeAsking(tracing, operation, prototype, method, (pool: Pool | undefined) => pool?.config?.connectionConfig);
   }
-  replace(tracing, prototype, 'getConnection', (original) => (pool: Pool | undefined, args) => {
-    checkOut(tracing, args, pool?._freeConnections?.length === 0);
-    return Reflect.apply(original, pool, args);
+  observe<Pool>(tracing, prototype, 'getConnection', {
+    before: (pool, args) => checkOut(tracing, args, pool?._freeConnections?.length === 0),
   });
   tracing.bind(prototype, 'end');
 }
 
 function patchCluster({ prototype }: { prototype: object }, tracing: Tracing): void {
-  replace(tracing, prototype, 'of', (original) => (cluster: object, args) => {
-    const namespace = Reflect.apply(original, cluster, args) as object;
-    tracing.guard(() => patchNamespace(Object.getPrototypeOf(namespace) as object, tracing));
-    return namespace;
+  observe<object, object>(tracing, prototype, 'of', {
+    before: (cluster) => cluster,
+    after: (_cluster, namespace) => patchNamespace(Object.getPrototypeOf(namespace) as object, tracing),
   });
   tracing.bind(prototype, 'end');
 }
@@ -335,16 +355,13 @@ function patchNamespace(prototype: object, tracing: Tracing): void {
   const operation = operationOf(tracing);
   // There from 2.0 on.
   for (const method of ['query', 'execute']) {
-    if (Object.hasOwn(prototype, method)) replaceAsking(tracing, operation, prototype, method, () => undefined);
+    if (Object.hasOwn(prototype, method)) observeAsking(tracing, operation, prototype, method, () => undefined);
   }
-  replace(tracing, prototype, 'getConnection', (original) => (namespace: object, args) => {
-    checkOut(tracing, args, false);
-    return Reflect.apply(original, namespace, args);
-  });
+  observe<object>(tracing, prototype, 'getConnection', { before: (_self, args) => checkOut(tracing, args, false) });
 }
 
 /** `query` and `execute` of what has connections to hand out. */
-function replaceAsking<Self extends object | undefined>(
+function observeAsking<Self extends object | undefined>(
   tracing: Tracing,
   operation: Operation,
   prototype: object,
@@ -352,24 +369,30 @@ function replaceAsking<Self extends object | undefined>(
   configOf: (self: Self) => ConnectionConfig | undefined,
 ): void {
   const isQuery = method === 'query';
-  replace(tracing, prototype, method, (original) => (self: Self, args) => {
-    if (tracing.off) return Reflect.apply(original, self, args);
-    const request = tracing.guard(() => ({
-      call: readCall(args),
-      args,
-      config: configOf(self),
-      waitSeconds: undefined,
-      isQuery,
-      takesCommand: false,
-      description: undefined,
-    }));
-    if (request === undefined) return Reflect.apply(original, self, args);
-    const outer = asking;
-    try {
-      return execute(tracing, operation, request, original, self as object, undefined);
-    } finally {
-      asking = outer;
-    }
+  observe<Self & object, Execution>(tracing, prototype, method, {
+    before(self, args) {
+      const request: Request = {
+        call: readCall(args),
+        args,
+        config: configOf(self),
+        waitSeconds: undefined,
+        isQuery,
+        takesCommand: false,
+        description: undefined,
+      };
+      const execution = start(tracing, operation, request, undefined);
+      execution.outer = asking;
+      asking = execution;
+      return execution;
+    },
+    after(execution, command) {
+      asking = execution.outer;
+      follow(execution, command);
+    },
+    failed(execution, error) {
+      asking = execution.outer;
+      fail(execution, error);
+    },
   });
 }
 
@@ -387,10 +410,14 @@ function checkOut(tracing: Tracing, args: unknown[], waits: boolean): void {
   const checkout: Checkout = { execution, startMs: nowMs(), waits };
   const caller = execution === undefined ? tracing.active() : execution.caller;
   const bound = function (this: unknown, error?: unknown, connection?: unknown): unknown {
-    if (error) execution?.finish(error);
-    else if (typeof connection === 'object' && connection !== null) noteWait(checkout, connection);
     const outer = arrived;
     arrived = error ? undefined : execution;
+    try {
+      if (error) execution?.finish(error);
+      else if (typeof connection === 'object' && connection !== null) noteWait(checkout, connection);
+    } catch (failure) {
+      tracing.fail(failure);
+    }
     try {
       return tracing.run(caller, callback as Original, this, arguments);
     } finally {
@@ -415,90 +442,94 @@ function takeWait(connection: object): number | undefined {
 
 // Calls.
 
-/** Replaces a method by one of the same shape: those of classes have no prototype. */
-function replace(tracing: Tracing, owner: object, method: string, make: (original: Original) => Replaced): void {
-  tracing.replace(owner, method, (original) => {
-    const call = make(original) as (self: unknown, args: unknown[]) => unknown;
-    if (!Object.hasOwn(original, 'prototype')) {
-      return {
-        traced(this: unknown, ...args: unknown[]): unknown {
-          return call(this, args);
-        },
-      }.traced;
-    }
-    return function traced(this: unknown, ...args: unknown[]): unknown {
-      return call(this, args);
-    };
-  });
+/** What is done of our own around a call of the library's. What it throws is counted, and costs the call nothing. */
+interface Steps<Self extends object, State> {
+  /** May edit the arguments. What it returns is handed to the other two, which are left out without. */
+  // biome-ignore lint/suspicious/noConfusingVoidType: most return nothing
+  before(self: Self, args: unknown[]): State | void;
+  after?(state: State, result: unknown): void;
+  failed?(state: State, error: unknown): void;
 }
 
-/** Starts the span of a call and makes the call. `connection`: what will execute it; `undefined` when it is not known. */
-function execute(
+function observe<Self extends object, State = unknown>(
+  tracing: Tracing,
+  owner: object,
+  method: string,
+  { before, after, failed }: Steps<Self, State>,
+): void {
+  tracing.replace(
+    owner,
+    method,
+    (original) =>
+      function traced(this: Self, ...args: unknown[]): unknown {
+        let state: State | undefined;
+        try {
+          if (!tracing.off) state = before(this, args) as State | undefined;
+        } catch (failure) {
+          tracing.fail(failure);
+        }
+        let result: unknown;
+        try {
+          result = Reflect.apply(original, this, args);
+        } catch (error) {
+          if (state !== undefined) tracing.guard(() => failed?.(state as State, error));
+          throw error;
+        }
+        try {
+          if (state !== undefined) after?.(state, result);
+        } catch (failure) {
+          tracing.fail(failure);
+        }
+        return result;
+      },
+  );
+}
+
+/** Starts the span of a call. `connection`: what will execute it; `undefined` when it is not known. */
+function start(
   tracing: Tracing,
   operation: Operation,
   request: Request,
-  original: Original,
-  self: object,
   connection: Connection | undefined,
-): unknown {
+): Execution {
   const {
     args,
     call: { callbackAt },
   } = request;
   const begun = tracing.begin(operation, { self: undefined, args: [request] });
   // Also without a span: what follows in the callback belongs to the caller, ignored requests included.
-  const execution = new Execution(tracing.active(), begun?.span, begun?.done);
+  const execution = new Execution(tracing.active(), connection, begun?.span, begun?.done);
   if (callbackAt >= 0) args[callbackAt] = bindCallback(tracing, execution, args[callbackAt] as Original);
-  if (request.takesCommand && typeof args[0] === 'object') {
-    tracing.guard(() => {
-      if (isCommand(args[0]) && typeof args[0].onResult === 'function') bindCommand(tracing, execution, args[0]);
-    });
+  const [command] = args;
+  if (request.takesCommand && isCommand(command) && typeof command.onResult === 'function') {
+    bindCommand(tracing, execution, command);
   }
-  if (connection === undefined) asking = execution;
-  return follow(execution, original, self, args, connection);
+  return execution;
 }
 
 /** A connection takes over a call that began at its pool. */
-function resume(
-  tracing: Tracing,
-  execution: Execution,
-  original: Original,
-  connection: Connection,
-  args: unknown[],
-): unknown {
+function arrive(execution: Execution, connection: Connection): void {
+  execution.connection = connection;
   const { span } = execution;
-  if (span !== undefined) {
-    tracing.guard(() => {
-      const { config } = connection;
-      const target: Attributes = { [CONNECTION_WAIT_TIME]: takeWait(connection), [DB_NAMESPACE]: databaseOf(config) };
-      addServer(target, config);
-      span.adopt(target);
-    });
-  }
-  return follow(execution, original, connection, args, connection);
+  if (span === undefined) return;
+  const { config } = connection;
+  const target: Attributes = { [CONNECTION_WAIT_TIME]: takeWait(connection), [DB_NAMESPACE]: databaseOf(config) };
+  addServer(target, config);
+  span.adopt(target);
 }
 
-/** Makes the call, and sees to it that its span ends. */
-function follow(
-  execution: Execution,
-  original: Original,
-  self: object,
-  args: unknown[],
-  connection: Connection | undefined,
-): unknown {
-  let command: unknown;
-  try {
-    command = Reflect.apply(original, self, args);
-  } catch (error) {
-    execution.finish(error ?? new Error('failed without a reason'));
-    throw error;
-  }
+/** The call was made: sees to it that its span ends. */
+function follow(execution: Execution, command: unknown): void {
   if (typeof command === 'object' && command !== null) executionOf.set(command, execution);
+  const { connection } = execution;
   // A closed connection has told the callback by now; where there is none, it tells only its own listeners.
   if (connection !== undefined && connection.addCommand === connection._addCommandClosedState) {
     execution.finish(new Error("Can't add new command when connection is in closed state"));
   }
-  return command;
+}
+
+function fail(execution: Execution, error: unknown): void {
+  execution.finish(error ?? new Error('failed without a reason'));
 }
 
 /**
@@ -507,7 +538,11 @@ function follow(
  */
 function bindCallback(tracing: Tracing, execution: Execution, callback: Original): Original {
   return function (this: unknown): unknown {
-    execution.finish(arguments[0] ?? undefined);
+    try {
+      execution.finish(arguments[0] ?? undefined);
+    } catch (failure) {
+      tracing.fail(failure);
+    }
     return tracing.run(execution.caller, callback, this, arguments);
   };
 }
@@ -516,7 +551,9 @@ function bindCallback(tracing: Tracing, execution: Execution, callback: Original
 function bindCommand(tracing: Tracing, execution: Execution, command: Command): void {
   const callback = command.onResult as Original;
   const bound = bindCallback(tracing, execution, function (this: unknown): unknown {
-    if (command.onResult === bound) command.onResult = callback;
+    tracing.guard(() => {
+      if (command.onResult === bound) command.onResult = callback;
+    });
     return Reflect.apply(callback, this, arguments);
   });
   command.onResult = bound;

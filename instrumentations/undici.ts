@@ -122,9 +122,14 @@ function patchRequest(prototype: object, tracing: Tracing): void {
       event,
       (original) =>
         function (this: Request, ...args: unknown[]): unknown {
-          // Most versions publish nothing about an upgrade that succeeded.
-          if (upgrade) tracing.guard(() => endUpgrade(this, args));
-          const caller = callerOf.get(this);
+          let caller: TraceContext | undefined;
+          try {
+            caller = callerOf.get(this);
+            // Most versions publish nothing about an upgrade that succeeded.
+            if (upgrade && !tracing.off) endUpgrade(this, args);
+          } catch (failure) {
+            tracing.fail(failure);
+          }
           return caller === undefined ? Reflect.apply(original, this, args) : tracing.run(caller, original, this, args);
         },
     );

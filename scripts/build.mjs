@@ -1,5 +1,9 @@
 // Builds what `npm pack` ships: the agent as one CommonJS file, each instrumentation as a file of its own
 // (read when its library loads), the public entry, and the declarations of the public types.
+//
+//   node scripts/build.mjs               dist/
+//   node scripts/build.mjs --no-types    without the declarations
+//   node scripts/build.mjs --faults      .dist-faults/, where every function can be made to fail (scripts/internal-faults.mjs)
 import { execFileSync } from 'node:child_process';
 import { readdirSync, renameSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -8,7 +12,8 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const dist = join(root, 'dist');
+const withFaults = process.argv.includes('--faults');
+const dist = join(root, withFaults ? '.dist-faults' : 'dist');
 // Built beside and moved into place, so that a process started meanwhile finds the old build or the new one.
 const out = join(root, `.dist-${process.pid}`);
 process.on('exit', () => rmSync(out, { recursive: true, force: true }));
@@ -85,6 +90,7 @@ const withRoute = {
     }));
   },
 };
+const ownFaults = withFaults ? [(await import('./internal-faults/probes.mjs')).probes(root)] : [];
 
 const instrumentations = readdirSync(join(root, 'instrumentations'))
   .filter((file) => file.endsWith('.ts') && file !== 'index.ts')
@@ -103,7 +109,7 @@ await Promise.all([
     entryPoints: { agent: 'src/agent.ts', index: 'src/index.ts' },
     outdir: out,
     external: ['import-in-the-middle'],
-    plugins: [withoutDebug, lazy],
+    plugins: [withoutDebug, lazy, ...ownFaults],
   }),
   // Read by every Node that has --require, to say in one line that it is too old.
   build({
@@ -139,7 +145,7 @@ await Promise.all([
     },
     external: ['import-in-the-middle', './spool.js'],
     outdir: join(out, 'lazy'),
-    plugins: [withAgent],
+    plugins: [withAgent, ...ownFaults],
   }),
   build({
     ...shared,
@@ -154,11 +160,11 @@ await Promise.all([
     target: 'node18.19',
     entryPoints: instrumentations,
     outdir: join(out, 'instrumentations'),
-    plugins: [withRoute],
+    plugins: [withRoute, ...ownFaults],
   }),
 ]);
 
-if (!process.argv.includes('--no-types')) {
+if (!withFaults && !process.argv.includes('--no-types')) {
   const tsc = join(root, 'node_modules/typescript/bin/tsc');
   execFileSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.types.json'), '--outDir', join(out, 'types')], {
     stdio: 'inherit',

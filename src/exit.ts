@@ -151,10 +151,14 @@ function startHandle(start: Listener, signal: string): void {
 
 /** A signal came, and its handle was started by us. */
 function onSignal(this: unknown, signal: string, ...args: unknown[]): boolean {
-  if (installed === undefined || process.listenerCount(signal) > 0) {
-    return (process.emit as Emit)(signal, ...args);
+  let ends = false;
+  try {
+    ends = installed !== undefined && process.listenerCount(signal) === 0;
+    if (ends) lastSend(installed as Installed);
+  } catch (error) {
+    log.debug(`last spans not sent: ${String(error)}`);
   }
-  lastSend(installed);
+  if (installed === undefined || !ends) return (process.emit as Emit)(signal, ...args);
   installed.signalHandles?.stop(signal);
   // The handle is gone and with it any handler: this ends the process as the signal would have.
   installed.kill.call(process, process.pid, signal);
@@ -185,14 +189,14 @@ function wrapEmit(): void {
   const target = owner ?? prototype;
   const descriptor = owner === undefined ? undefined : Object.getOwnPropertyDescriptor(owner, 'emit');
   const original = ((descriptor?.value as Emit | undefined) ?? (EventEmitter.prototype.emit as Emit)) as Emit;
-  const wrapped = disguise(function emit(this: unknown, type: string | symbol, ...args: unknown[]): boolean {
-    if ((type !== 'exit' && type !== 'beforeExit') || this !== process)
-      return Reflect.apply(original, this, [type, ...args]);
+  const wrapped = disguise(function emit(this: unknown, type: string | symbol): boolean {
+    if ((type !== 'exit' && type !== 'beforeExit') || this !== process) {
+      return Reflect.apply(original, this, arguments as never);
+    }
     try {
-      return Reflect.apply(original, this, [type, ...args]);
+      return Reflect.apply(original, this, arguments as never);
     } finally {
-      if (type === 'exit') onExit();
-      else onBeforeExit();
+      onEnding(type);
     }
   }, original);
   Object.defineProperty(target, 'emit', {
@@ -203,29 +207,34 @@ function wrapEmit(): void {
   });
 }
 
-function onExit(): void {
-  if (installed !== undefined) lastSend(installed);
-}
-
 /**
- * Exporters that are not ours need the event loop, so this gives it one more reason to turn. Node then emits
- * 'beforeExit' again, as for anything that is started there.
+ * Exporters that are not ours need the event loop, so before the natural end this gives it one more reason to turn. Node
+ * then emits 'beforeExit' again, as for anything that is started there.
  */
-function onBeforeExit(): void {
+function onEnding(type: 'exit' | 'beforeExit'): void {
   try {
-    if (installed === undefined || extraTurnTaken || !installed.hooks.hasPendingAsync()) return;
+    if (installed === undefined) return;
+    if (type === 'exit') {
+      lastSend(installed);
+      return;
+    }
+    if (extraTurnTaken || !installed.hooks.hasPendingAsync()) return;
     extraTurnTaken = true;
     installed.onEnding();
     installed.hooks.flush(installed.exitTimeoutMs).catch(() => {});
   } catch (error) {
-    log.debug(`last spans not exported: ${String(error)}`);
+    log.debug(`last spans not sent: ${String(error)}`);
   }
 }
 
 function wrapKill(context: Installed): void {
   const original = context.kill;
   const wrapped = disguise(function kill(this: unknown, ...args: unknown[]): boolean {
-    if (args[0] === process.pid && endsProcess(args[1])) lastSend(context);
+    try {
+      if (args[0] === process.pid && endsProcess(args[1])) lastSend(context);
+    } catch (error) {
+      log.debug(`last spans not sent: ${String(error)}`);
+    }
     return Reflect.apply(original, this, args) as boolean;
   }, original);
   const descriptor = Object.getOwnPropertyDescriptor(process, 'kill');

@@ -33,8 +33,12 @@ function running(): Agent | undefined {
  * Sends the spans that are queued. Resolves to true when all were delivered within `timeoutMs` (default
  * OTEL_BSP_EXPORT_TIMEOUT), also when the agent is not running: there is nothing to lose then. Never rejects.
  */
-export function forceFlush(timeoutMs?: number): Promise<boolean> {
-  return running()?.flush(timeoutMs) ?? Promise.resolve(true);
+export async function forceFlush(timeoutMs?: number): Promise<boolean> {
+  try {
+    return (await running()?.flush(timeoutMs)) ?? true;
+  } catch {
+    return false;
+  }
 }
 
 /** What is traced, what is not and why, and what became of the spans; `undefined` when the agent is not running. */

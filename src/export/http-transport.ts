@@ -60,11 +60,24 @@ export class HttpTransport implements Transport {
       if (!isTlsFault(code)) throw error;
       return Promise.resolve({ kind: 'error', code, message: describe(error), onReusedSocket: false });
     }
+    // An 'error' event without a listener would end the process, also that of a request that we fail to prepare.
+    request.on('error', () => {});
     this.#request = request;
     const proxy = forwardProxy(endpoint);
     this.#finished = false;
 
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
+      // Events and timers come from the event loop, where nobody else catches what is thrown.
+      const caught =
+        <Args extends unknown[]>(work: (...args: Args) => void): ((...args: Args) => void) =>
+        (...args) => {
+          try {
+            work(...args);
+          } catch (error) {
+            reject(error);
+            request.destroy();
+          }
+        };
       let settled = false;
       let connectTimer: NodeJS.Timeout | undefined;
       let stallTimer: NodeJS.Timeout | undefined;
@@ -98,7 +111,10 @@ export class HttpTransport implements Transport {
         request.destroy();
       };
 
-      const timer = untracedTimer(() => fail('TIMEOUT', 'no answer in time'), Math.max(timeoutMs, 0));
+      const timer = untracedTimer(
+        caught(() => fail('TIMEOUT', 'no answer in time')),
+        Math.max(timeoutMs, 0),
+      );
       this.#cancel = () => {
         settle({ kind: 'aborted' });
         connection.abort();
@@ -108,45 +124,49 @@ export class HttpTransport implements Transport {
       // still for as long as a connection may take.
       const watchProgress = (): void => {
         if (stallTimer !== undefined) clearTimeout(stallTimer);
-        stallTimer = untracedTimer(() => {
-          this.connectGivenUpMs = performance.now();
-          fail('STALLED', 'the request is not read');
-        }, this.#connectTimeoutMs);
+        stallTimer = untracedTimer(
+          caught(() => {
+            this.connectGivenUpMs = performance.now();
+            fail('STALLED', 'the request is not read');
+          }),
+          this.#connectTimeoutMs,
+        );
       };
-      request.on('socket', (socket: Socket) => {
+      const connecting = (socket: Socket): void => {
         socket.unref();
         if (!socket.connecting) {
           watchProgress();
           return;
         }
         connectTimer = untracedTimer(
-          () => {
+          caught(() => {
             this.connectGivenUpMs = performance.now();
             fail('CONNECT_TIMEOUT', 'no connection in time');
-          },
+          }),
           Math.min(this.#connectTimeoutMs, timeoutMs),
         );
         // Trying several addresses makes new handles, which hold the process until they are unref'd as well.
-        const unref = (): void => void socket.unref();
+        const unref = caught(() => void socket.unref());
         socket.on('connectionAttempt', unref);
-        socket.once('connect', () => {
+        const connected = caught(() => {
           socket.removeListener('connectionAttempt', unref);
           if (connectTimer !== undefined) clearTimeout(connectTimer);
           socket.unref();
           watchProgress();
         });
-      });
-      request.on('finish', () => {
+        socket.once('connect', connected);
+      };
+      const finished = (): void => {
         if (stallTimer !== undefined) clearTimeout(stallTimer);
         if (this.#request === request) this.#finished = true;
-      });
-      request.on('error', (error: NodeJS.ErrnoException) => {
+      };
+      const failed = (error: NodeJS.ErrnoException): void => {
         const { code = 'ERROR', message } = proxy === undefined ? error : explainProxyError(proxy, error);
         // Of the tunnel: its own connection did not come up.
         if (code === 'CONNECT_TIMEOUT') this.connectGivenUpMs = performance.now();
         fail(code, proxy === undefined ? describe(error) : message);
-      });
-      request.on('response', (incoming: IncomingMessage) => {
+      };
+      const responding = (incoming: IncomingMessage): void => {
         // An 'error' event of a response without a listener would end the process.
         incoming.on('error', () => {});
         if (proxy !== undefined && incoming.statusCode === 407) {
@@ -156,7 +176,7 @@ export class HttpTransport implements Transport {
         }
         response = incoming;
         const status = incoming.statusCode ?? 0;
-        incoming.on('data', (chunk: Buffer) => {
+        const receiving = (chunk: Buffer): void => {
           received += chunk.length;
           if (received <= MAX_RESPONSE_BYTES) {
             chunks.push(chunk);
@@ -164,22 +184,35 @@ export class HttpTransport implements Transport {
           }
           answered(status, false);
           request.destroy();
-        });
-        incoming.on('end', () => answered(status, true));
-        incoming.on('error', () => answered(status, false));
-        incoming.on('close', () => answered(status, false));
-      });
-      request.on('close', () => fail('ECONNRESET', 'connection closed without an answer'));
+        };
+        const incomplete = caught(() => answered(status, false));
+        incoming.on('data', caught(receiving));
+        const complete = caught(() => answered(status, true));
+        incoming.on('end', complete);
+        incoming.on('error', incomplete);
+        incoming.on('close', incomplete);
+      };
+      const gone = (): void => fail('ECONNRESET', 'connection closed without an answer');
+      request.on('socket', caught(connecting));
+      request.on('finish', caught(finished));
+      request.on('error', caught(failed));
+      request.on('response', caught(responding));
+      request.on('close', caught(gone));
       let offset = 0;
       const writeOn = (): void => {
         if (settled) return;
         if (offset > 0) watchProgress();
         const slice = body.subarray(offset, offset + WRITE_BYTES);
         offset += slice.length;
-        if (offset < body.length) request.write(slice, writeOn);
+        if (offset < body.length) request.write(slice, caught(writeOn));
         else request.end(slice);
       };
-      writeOn();
+      try {
+        writeOn();
+      } catch (error) {
+        request.destroy();
+        throw error;
+      }
     });
   }
 }

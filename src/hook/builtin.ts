@@ -1,4 +1,5 @@
 import { createRequire, syncBuiltinESMExports } from 'node:module';
+import { noteHookFailure } from './hook-failure';
 
 /**
  * Tells when Node loads a built-in module, however the application reached it.
@@ -35,10 +36,10 @@ export function watchBuiltins(
   const seen = (entry: unknown): void => {
     if (typeof entry !== 'string' || !entry.startsWith(PREFIX)) return;
     const name = entry.slice(PREFIX.length);
-    if (name === HOOKS) queueMicrotask(onModuleHooks);
+    if (name === HOOKS) queueMicrotask(attempt(onModuleHooks));
     if (!wanted(name)) return;
     pending.push(name);
-    queueMicrotask(drain);
+    queueMicrotask(attempt(drain));
   };
 
   const list = (process as unknown as { moduleLoadList?: unknown }).moduleLoadList;
@@ -64,6 +65,17 @@ const PREFIX = 'NativeModule ';
 /** Loaded on the application's thread with the first asynchronous module hook: `--loader` or `module.register`. */
 const HOOKS = 'internal/modules/esm/hooks';
 
+/** In a microtask, what is thrown would be the application's uncaught exception. */
+function attempt(work: () => void): () => void {
+  return () => {
+    try {
+      work();
+    } catch (error) {
+      noteHookFailure('the watch for built-ins', error);
+    }
+  };
+}
+
 function watchAppends(list: unknown[], seen: (entry: unknown) => void): void {
   const prototype = Object.create(Object.getPrototypeOf(list)) as object;
   const arm = (index: number): void => {
@@ -71,10 +83,18 @@ function watchAppends(list: unknown[], seen: (entry: unknown) => void): void {
       configurable: true,
       get: () => undefined,
       set(this: unknown[], value: unknown) {
-        delete (prototype as Record<number, unknown>)[index];
+        try {
+          delete (prototype as Record<number, unknown>)[index];
+          arm(index + 1);
+        } catch (error) {
+          noteHookFailure('the watch for built-ins', error);
+        }
         Object.defineProperty(this, index, { value, writable: true, enumerable: true, configurable: true });
-        arm(index + 1);
-        seen(value);
+        try {
+          seen(value);
+        } catch (error) {
+          noteHookFailure('the watch for built-ins', error);
+        }
       },
     });
   };

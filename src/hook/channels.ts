@@ -1,4 +1,5 @@
 import { subscribe } from 'node:diagnostics_channel';
+import { noteHookFailure } from './hook-failure';
 
 type Listener = (message: unknown) => void;
 
@@ -9,7 +10,7 @@ type Listener = (message: unknown) => void;
 export class Channels {
   readonly #listeners = new Map<string, Listener[]>();
 
-  /** Listeners must not throw: an exception in a subscriber becomes an uncaught one. */
+  /** A listener that throws keeps the message from those behind it, and from nobody else. */
   on(channel: string, listener: Listener): void {
     const existing = this.#listeners.get(channel);
     if (existing !== undefined) {
@@ -19,7 +20,12 @@ export class Channels {
     const listeners = [listener];
     this.#listeners.set(channel, listeners);
     subscribe(channel, (message) => {
-      for (let i = 0; i < listeners.length; i++) (listeners[i] as Listener)(message);
+      try {
+        for (let i = 0; i < listeners.length; i++) (listeners[i] as Listener)(message);
+      } catch (error) {
+        // Node would make an uncaught exception of it.
+        noteHookFailure(`a subscription to ${channel}`, error);
+      }
     });
   }
 

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { describeError, log } from '../log';
 import { type AnyFunction, disguise } from './disguise';
+import { noteHookFailure } from './hook-failure';
 import { locate } from './locate';
 import type { Registry } from './registry';
 import { supportsSyncHooks } from './sync-hooks';
@@ -69,19 +70,28 @@ function appendHits(host: ModuleApi, registry: Registry): void {
   Object.defineProperty(globalThis, HIT, {
     configurable: true,
     value: (path: string, module: { exports: unknown }) => {
-      const loaded = locate(path);
-      if (loaded !== undefined) module.exports = registry.onLoad(loaded, module.exports);
+      try {
+        const loaded = locate(path);
+        if (loaded !== undefined) module.exports = registry.onLoad(loaded, module.exports);
+      } catch (error) {
+        noteHookFailure('_compile', error);
+      }
     },
   });
   host.registerHooks?.({
     load(url, context, next) {
       const result = next(url, context);
-      if (result.format !== 'commonjs' || result.source === null || result.source === undefined) return result;
-      const path = pathOf(url);
-      const loaded = path === undefined ? undefined : locate(path);
-      if (loaded === undefined || !registry.has(loaded.module)) return result;
-      const call = `\n;globalThis[Symbol.for('hookline.hit')]?.(${JSON.stringify(path)}, module);`;
-      return { ...result, source: sourceText(result.source) + call };
+      try {
+        if (result.format !== 'commonjs' || result.source === null || result.source === undefined) return result;
+        const path = pathOf(url);
+        const loaded = path === undefined ? undefined : locate(path);
+        if (loaded === undefined || !registry.has(loaded.module)) return result;
+        const call = `\n;globalThis[Symbol.for('hookline.hit')]?.(${JSON.stringify(path)}, module);`;
+        return { ...result, source: sourceText(result.source) + call };
+      } catch (error) {
+        noteHookFailure('a module hook', error);
+        return result;
+      }
     },
   });
 }

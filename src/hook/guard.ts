@@ -29,9 +29,8 @@ export class Guard {
   }
 
   run<Result>(fn: () => Result): Result | undefined {
-    if (this.off) return undefined;
     try {
-      return fn();
+      return this.off ? undefined : fn();
     } catch (error) {
       this.fail(error);
       return undefined;

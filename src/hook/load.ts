@@ -4,6 +4,7 @@ import { describeError, log } from '../log';
 import { watchBuiltins } from './builtin';
 import { type AnyFunction, disguise } from './disguise';
 import type { coverForeignLoaders } from './foreign-loaders';
+import { noteHookFailure } from './hook-failure';
 import { locate } from './locate';
 import type { Registry } from './registry';
 
@@ -44,12 +45,20 @@ export function installHooks(registry: Registry): Hooks {
   const original = prototype.require;
   prototype.require = disguise(function (this: unknown, id: unknown): unknown {
     let through = original;
-    if (packages.has(id as string)) {
-      if (throughRitm === undefined) throughRitm = tryRitm(registry, packages, original);
-      through = throughRitm;
+    try {
+      if (packages.has(id as string)) {
+        if (throughRitm === undefined) throughRitm = tryRitm(registry, packages, original);
+        through = throughRitm;
+      }
+    } catch (error) {
+      noteHookFailure('require', error);
     }
     const exports = Reflect.apply(through, this, arguments);
-    watch.drain();
+    try {
+      watch.drain();
+    } catch (error) {
+      noteHookFailure('require', error);
+    }
     return exports;
   }, original);
 
@@ -58,7 +67,11 @@ export function installHooks(registry: Registry): Hooks {
   if (typeof getBuiltinModule === 'function') {
     host.getBuiltinModule = disguise(function (this: unknown): unknown {
       const exports = Reflect.apply(getBuiltinModule, this, arguments);
-      watch.drain();
+      try {
+        watch.drain();
+      } catch (error) {
+        noteHookFailure('getBuiltinModule', error);
+      }
       return exports;
     }, getBuiltinModule);
   }
@@ -116,15 +129,16 @@ function requireThroughRitm(registry: Registry, packages: ReadonlySet<string>, o
   const { getBuiltinModule } = host;
   const { Hook } = require('./lazy/ritm.js') as typeof import('../lazy/ritm');
   prototype.require = original;
-  new Hook(
-    [...packages],
-    { internals: false },
-    <T>(exports: T, name: string, folder?: string): T =>
+  new Hook([...packages], { internals: false }, <T>(exports: T, name: string, folder?: string): T => {
+    try {
       // An ES module's namespace cannot be patched in place; src/hook/esm.ts sees to those.
-      types.isModuleNamespaceObject(exports)
-        ? exports
-        : (registry.onLoad({ module: name, file: undefined, folder }, exports) as T),
-  );
+      if (types.isModuleNamespaceObject(exports)) return exports;
+      return registry.onLoad({ module: name, file: undefined, folder }, exports) as T;
+    } catch (error) {
+      noteHookFailure('require', error);
+      return exports;
+    }
+  });
   const through = prototype.require;
   prototype.require = current;
   if (getBuiltinModule !== undefined) host.getBuiltinModule = getBuiltinModule;
@@ -136,10 +150,14 @@ function hookCompile(registry: Registry): void {
   const original = prototype._compile;
   const compile = function (this: { exports: unknown }, _content: string, filename: string): unknown {
     const result = Reflect.apply(original, this, arguments);
-    const loaded = typeof filename === 'string' ? locate(filename) : undefined;
-    if (loaded !== undefined && registry.has(loaded.module)) {
-      const exports = registry.onLoad(loaded, this.exports);
-      if (exports !== this.exports) this.exports = exports;
+    try {
+      const loaded = typeof filename === 'string' ? locate(filename) : undefined;
+      if (loaded !== undefined && registry.has(loaded.module)) {
+        const exports = registry.onLoad(loaded, this.exports);
+        if (exports !== this.exports) this.exports = exports;
+      }
+    } catch (error) {
+      noteHookFailure('_compile', error);
     }
     return result;
   };

@@ -36,7 +36,10 @@ export interface InstrumentationStatus {
   readonly patched: readonly string[];
   /** `module@version (accepted range)` of each copy that was left alone. */
   readonly skipped: readonly string[];
+  /** Errors of its own; it is off after a few. */
   readonly failures: number;
+  /** The first of them. */
+  readonly firstError: string | undefined;
   readonly off: boolean;
 }
 
@@ -212,6 +215,7 @@ export class Registry {
         patched: [...(this.#patchedNames.get(definition) ?? [])],
         skipped: [...(this.#skippedNames.get(definition) ?? [])],
         failures: guard?.failures ?? 0,
+        firstError: guard?.firstError,
         off: guard?.off ?? false,
       };
     });

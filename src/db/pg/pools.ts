@@ -29,6 +29,7 @@ interface PooledQuery {
 /** A call of `pool.connect` without a callback. */
 interface Checkout {
   readonly pool: Pool;
+  readonly startMs: number;
   /** pg-pool's own object for it, from 2.0.10 on. */
   item: object | undefined;
 }
@@ -51,6 +52,9 @@ export class Pools {
 
   #pooledQuery: PooledQuery | undefined = undefined;
   #checkout: Checkout | undefined = undefined;
+
+  /** Bound once: `guard` runs it for each `pool.query`. */
+  readonly #forgetPooled = (): void => this.#queries.expectPooled(undefined, 0, false);
 
   constructor(tracing: Tracing, queries: Queries, operation: StatementOperation) {
     this.#tracing = tracing;
@@ -75,15 +79,20 @@ export class Pools {
   #querying(original: AnyFunction): AnyFunction {
     const pools = this;
     return function query(this: Pool, text?: unknown, values?: unknown, callback?: unknown): unknown {
-      if (pools.#tracing.off) return Reflect.apply(original, this, arguments);
       const outer = pools.#pooledQuery;
-      pools.#pooledQuery = {
-        pool: this,
-        startMs: pools.#clock.now(),
-        text,
-        values,
-        settlesPromise: typeof callback !== 'function' && typeof values !== 'function' && this.Promise === Promise,
-      };
+      try {
+        if (!pools.#tracing.off) {
+          pools.#pooledQuery = {
+            pool: this,
+            startMs: pools.#clock.now(),
+            text,
+            values,
+            settlesPromise: typeof callback !== 'function' && typeof values !== 'function' && this.Promise === Promise,
+          };
+        }
+      } catch (failure) {
+        pools.#tracing.fail(failure);
+      }
       try {
         return Reflect.apply(original, this, arguments);
       } finally {
@@ -95,19 +104,24 @@ export class Pools {
   #connecting(original: AnyFunction): AnyFunction {
     const pools = this;
     return function connect(this: Pool, callback?: unknown): unknown {
-      if (pools.#tracing.off) return Reflect.apply(original, this, arguments);
-      if (typeof callback !== 'function') return pools.#connectWithPromise(original, this, arguments);
-      // In place: a copy would cost more than the rest of this.
-      arguments[0] = pools.#bindCheckout(this, callback as AnyFunction);
-      return Reflect.apply(original, this, arguments);
+      let checkout: Checkout | undefined;
+      try {
+        if (!pools.#tracing.off) {
+          // In place: a copy would cost more than the rest of this.
+          if (typeof callback === 'function') arguments[0] = pools.#bindCheckout(this, callback as AnyFunction);
+          else if (hasToWait(this)) checkout = { pool: this, startMs: pools.#clock.now(), item: undefined };
+        }
+      } catch (failure) {
+        pools.#tracing.fail(failure);
+      }
+      return checkout === undefined
+        ? Reflect.apply(original, this, arguments)
+        : pools.#connectWithPromise(original, checkout, this, arguments);
     };
   }
 
-  #connectWithPromise(original: AnyFunction, pool: Pool, args: ArrayLike<unknown>): unknown {
-    if (!hasToWait(pool)) return Reflect.apply(original, pool, args);
-    const startMs = this.#clock.now();
+  #connectWithPromise(original: AnyFunction, checkout: Checkout, pool: Pool, args: ArrayLike<unknown>): unknown {
     const outer = this.#checkout;
-    const checkout: Checkout = { pool, item: undefined };
     this.#checkout = checkout;
     let result: unknown;
     try {
@@ -117,7 +131,7 @@ export class Pools {
     }
     this.#tracing.guard(() => {
       const item = checkout.item ?? pool._pendingQueue?.[pool._pendingQueue.length - 1];
-      if (typeof item === 'object' && item !== null) this.#startMsOf.set(item, startMs);
+      if (typeof item === 'object' && item !== null) this.#startMsOf.set(item, checkout.startMs);
     });
     return result;
   }
@@ -130,16 +144,21 @@ export class Pools {
     if (pooled !== undefined) this.#pooledQuery = undefined;
     const waitsSinceMs = hasToWait(pool) ? (pooled?.startMs ?? this.#clock.now()) : undefined;
     return function (this: unknown, error?: unknown, client?: unknown): unknown {
-      const waitMs = waitsSinceMs === undefined ? undefined : pools.#clock.now() - waitsSinceMs;
-      const args = arguments;
-      if (typeof client !== 'object' || client === null) {
-        if (pooled !== undefined) pools.#failInContext(context, pooled, waitMs, error);
-        return pools.#tracing.run(context, callback, this, args);
+      try {
+        const waitMs = waitsSinceMs === undefined ? undefined : pools.#clock.now() - waitsSinceMs;
+        if (typeof client === 'object' && client !== null) {
+          pools.#queries.checkedOut(client, waitMs);
+          if (pooled !== undefined) pools.#queries.expectPooled(client, pooled.startMs, pooled.settlesPromise);
+        } else if (pooled !== undefined) pools.#failInContext(context, pooled, waitMs, error);
+      } catch (failure) {
+        pools.#tracing.fail(failure);
       }
-      pools.#queries.checkedOut(client, waitMs);
-      if (pooled === undefined) return pools.#tracing.run(context, callback, this, args);
-      const { startMs, settlesPromise } = pooled;
-      return pools.#queries.startPooled(client, startMs, settlesPromise, context, callback, this, args);
+      if (pooled === undefined) return pools.#tracing.run(context, callback, this, arguments);
+      try {
+        return pools.#tracing.run(context, callback, this, arguments);
+      } finally {
+        pools.#tracing.guard(pools.#forgetPooled);
+      }
     };
   }
 
@@ -157,8 +176,12 @@ export class Pools {
   #makingClient(original: AnyFunction): AnyFunction {
     const pools = this;
     return function newClient(this: Pool, item?: unknown): unknown {
-      const checkout = pools.#checkout;
-      if (checkout?.pool === this && typeof item === 'object' && item !== null) checkout.item = item;
+      try {
+        const checkout = pools.#checkout;
+        if (checkout?.pool === this && typeof item === 'object' && item !== null) checkout.item = item;
+      } catch (failure) {
+        pools.#tracing.fail(failure);
+      }
       const result = Reflect.apply(original, this, arguments);
       pools.#tracing.guard(() => {
         const clients = this._clients;
@@ -174,12 +197,17 @@ export class Pools {
     const pools = this;
     return function _acquireClient(this: Pool, client?: unknown, item?: unknown): unknown {
       if (typeof client !== 'object' || client === null) return Reflect.apply(original, this, arguments);
-      const startMs = typeof item === 'object' && item !== null ? pools.#startMsOf.get(item) : undefined;
-      const waitMs = startMs === undefined ? undefined : pools.#clock.now() - startMs;
-      pools.#queries.checkedOut(client, undefined);
+      let waitMs: number | undefined;
+      try {
+        const startMs = typeof item === 'object' && item !== null ? pools.#startMsOf.get(item) : undefined;
+        if (startMs !== undefined) waitMs = pools.#clock.now() - startMs;
+        pools.#queries.checkedOut(client, undefined);
+      } catch (failure) {
+        pools.#tracing.fail(failure);
+      }
       const result = Reflect.apply(original, this, arguments);
       // Afterwards: what listeners of `connect` and `acquire` ask the server has not waited.
-      if (waitMs !== undefined) pools.#queries.checkedOut(client, waitMs);
+      if (waitMs !== undefined) pools.#tracing.guard(() => pools.#queries.checkedOut(client, waitMs));
       return result;
     };
   }

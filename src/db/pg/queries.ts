@@ -110,24 +110,11 @@ export class Queries {
   }
 
   /**
-   * Calls `use`, in which `pool.query` makes the first statement on `client`. It started at `startMs`; `settlesPromise`:
-   * what comes of it goes to a promise and to nobody else.
+   * The first statement on `client`, which `pool.query` is about to make, started at `startMs`; `settlesPromise`: what comes
+   * of it goes to a promise and to nobody else. `undefined`: it was made.
    */
-  startPooled(
-    client: object,
-    startMs: number,
-    settlesPromise: boolean,
-    context: TraceContext,
-    use: AnyFunction,
-    self: unknown,
-    args: ArrayLike<unknown>,
-  ): unknown {
-    this.#pooled = { client, startMs, settlesPromise };
-    try {
-      return this.#tracing.run(context, use, self, args);
-    } finally {
-      this.#pooled = undefined;
-    }
+  expectPooled(client: object | undefined, startMs: number, settlesPromise: boolean): void {
+    this.#pooled = client === undefined ? undefined : { client, startMs, settlesPromise };
   }
 
   /** `exports` of lib/client.js. */
@@ -192,9 +179,14 @@ export class Queries {
   #calling(original: AnyFunction): AnyFunction {
     const queries = this;
     return function query(this: Client): unknown {
-      if (queries.#tracing.off) return Reflect.apply(original, this, arguments);
+      let entry: Entry | undefined;
+      try {
+        if (!queries.#tracing.off) entry = { client: this, given: arguments[0], flight: undefined };
+      } catch (failure) {
+        queries.#tracing.fail(failure);
+      }
+      if (entry === undefined) return Reflect.apply(original, this, arguments);
       const outer = queries.#entry;
-      const entry: Entry = { client: this, given: arguments[0], flight: undefined };
       queries.#entry = entry;
       let result: unknown;
       try {
@@ -205,8 +197,13 @@ export class Queries {
         throw error;
       }
       queries.#entry = outer;
-      if (entry.flight === undefined) queries.#tracing.guard(() => queries.#rememberRefusal(this));
-      else if (types.isPromise(result)) entry.flight.context = undefined;
+      try {
+        if (entry.flight !== undefined) {
+          if (types.isPromise(result)) entry.flight.context = undefined;
+        } else if (!queries.#tracing.off) queries.#rememberRefusal(this);
+      } catch (failure) {
+        queries.#tracing.fail(failure);
+      }
       return result;
     };
   }
@@ -214,16 +211,25 @@ export class Queries {
   #pulsing(original: AnyFunction): AnyFunction {
     const queries = this;
     return function _pulseQueryQueue(this: Client): unknown {
-      const entry = queries.#entry;
-      if (entry !== undefined && entry.flight === undefined && entry.client === this) {
-        queries.#tracing.guard(queries.#takeEntered);
+      let watched: ClientState | undefined;
+      try {
+        const entry = queries.#entry;
+        if (entry !== undefined && entry.flight === undefined && entry.client === this) {
+          queries.#tracing.guard(queries.#takeEntered);
+        }
+        const state = queries.#stateOf.get(this);
+        if (state?.unwatchable === true) watched = state;
+        // The server is ready: what was active is over.
+        if (watched?.active !== undefined && this.readyForQuery === true) queries.#end(watched.active);
+      } catch (failure) {
+        queries.#tracing.fail(failure);
       }
-      const state = queries.#stateOf.get(this);
-      if (state?.unwatchable !== true) return Reflect.apply(original, this, arguments);
-      // The server is ready: what was active is over.
-      if (this.readyForQuery === true && state.active !== undefined) queries.#end(state.active);
+      if (watched === undefined) return Reflect.apply(original, this, arguments);
       const result = Reflect.apply(original, this, arguments);
-      state.active = queries.#tracing.guard(() => queries.#unwatchableFlight(activeQueryOf(this)));
+      const state = watched;
+      queries.#tracing.guard(() => {
+        state.active = queries.#unwatchableFlight(activeQueryOf(this));
+      });
       return result;
     };
   }
@@ -326,21 +332,35 @@ export class Queries {
   #finishing(original: AnyFunction): AnyFunction {
     const queries = this;
     return function handleReadyForQuery(this: Submittable): unknown {
-      const flight = queries.#flightOf.get(this);
-      if (flight === undefined) return Reflect.apply(original, this, arguments);
-      // With an error kept back, the driver goes on to `handleError`.
-      if (flight.done !== over && keptError(this) === undefined) queries.#end(flight);
-      return queries.#run(flight, original, this, arguments);
+      let context: TraceContext | undefined;
+      try {
+        const flight = queries.#flightOf.get(this);
+        context = flight?.context;
+        // With an error kept back, the driver goes on to `handleError`.
+        if (flight !== undefined && flight.done !== over && keptError(this) === undefined) queries.#end(flight);
+      } catch (failure) {
+        queries.#tracing.fail(failure);
+      }
+      return context === undefined
+        ? Reflect.apply(original, this, arguments)
+        : queries.#tracing.run(context, original, this, arguments);
     };
   }
 
   #failing(original: AnyFunction): AnyFunction {
     const queries = this;
     return function handleError(this: Submittable, error?: unknown, connection?: object): unknown {
-      const flight = queries.#flightOf.get(this) ?? queries.#refused(this, connection);
-      if (flight === undefined) return Reflect.apply(original, this, arguments);
-      if (flight.done !== over) queries.#end(flight, keptError(this) ?? error ?? {});
-      return queries.#run(flight, original, this, arguments);
+      let context: TraceContext | undefined;
+      try {
+        const flight = queries.#flightOf.get(this) ?? queries.#refused(this, connection);
+        context = flight?.context;
+        if (flight !== undefined && flight.done !== over) queries.#end(flight, keptError(this) ?? error ?? {});
+      } catch (failure) {
+        queries.#tracing.fail(failure);
+      }
+      return context === undefined
+        ? Reflect.apply(original, this, arguments)
+        : queries.#tracing.run(context, original, this, arguments);
     };
   }
 
@@ -351,12 +371,19 @@ export class Queries {
   #failingNatively(original: AnyFunction): AnyFunction {
     const queries = this;
     return function handleError(this: Submittable, error?: unknown, connection?: object): unknown {
-      const flight = queries.#flightOf.get(this) ?? queries.#refused(this, connection);
-      if (flight === undefined) return Reflect.apply(original, this, arguments);
+      let flight: Flight | undefined;
+      const context = queries.#tracing.guard(() => {
+        flight = queries.#flightOf.get(this) ?? queries.#refused(this, connection);
+        return flight?.context;
+      });
       try {
-        return queries.#run(flight, original, this, arguments);
+        return context === undefined
+          ? Reflect.apply(original, this, arguments)
+          : queries.#tracing.run(context, original, this, arguments);
       } finally {
-        if (flight.done !== over) queries.#end(flight, error ?? {});
+        queries.#tracing.guard(() => {
+          if (flight !== undefined && flight.done !== over) queries.#end(flight, error ?? {});
+        });
       }
     };
   }
@@ -375,10 +402,17 @@ export class Queries {
   #pausing(original: AnyFunction): AnyFunction {
     const queries = this;
     return function handlePortalSuspended(this: Submittable): unknown {
-      const flight = queries.#flightOf.get(this);
-      if (flight === undefined) return Reflect.apply(original, this, arguments);
-      if (flight.endsWithFirstRows && flight.done !== over) queries.#end(flight);
-      return queries.#run(flight, original, this, arguments);
+      let context: TraceContext | undefined;
+      try {
+        const flight = queries.#flightOf.get(this);
+        context = flight?.context;
+        if (flight?.endsWithFirstRows === true && flight.done !== over) queries.#end(flight);
+      } catch (failure) {
+        queries.#tracing.fail(failure);
+      }
+      return context === undefined
+        ? Reflect.apply(original, this, arguments)
+        : queries.#tracing.run(context, original, this, arguments);
     };
   }
 
@@ -386,8 +420,12 @@ export class Queries {
   #closing(original: AnyFunction): AnyFunction {
     const queries = this;
     return function close(this: Submittable): unknown {
-      const flight = queries.#flightOf.get(this);
-      if (flight !== undefined && flight.done !== over) queries.#end(flight);
+      try {
+        const flight = queries.#flightOf.get(this);
+        if (flight !== undefined && flight.done !== over) queries.#end(flight);
+      } catch (failure) {
+        queries.#tracing.fail(failure);
+      }
       return Reflect.apply(original, this, arguments);
     };
   }
@@ -395,36 +433,53 @@ export class Queries {
   #givingRow(original: AnyFunction): AnyFunction {
     const queries = this;
     return function handleDataRow(this: Submittable): unknown {
-      const flight = queries.#flightOf.get(this);
-      // Entering a context costs more than a row: only where somebody listens.
-      if (flight?.context === undefined || !listensToRows(this)) {
-        return Reflect.apply(original, this, arguments);
+      let context: TraceContext | undefined;
+      try {
+        context = queries.#flightOf.get(this)?.context;
+        // Entering a context costs more than a row: only where somebody listens.
+        if (context !== undefined && !listensToRows(this)) context = undefined;
+      } catch (failure) {
+        queries.#tracing.fail(failure);
       }
-      return queries.#run(flight, original, this, arguments);
+      return context === undefined
+        ? Reflect.apply(original, this, arguments)
+        : queries.#tracing.run(context, original, this, arguments);
     };
   }
 
   #inContext(original: AnyFunction): AnyFunction {
     const queries = this;
     return function handler(this: Submittable): unknown {
-      const flight = queries.#flightOf.get(this);
-      return flight === undefined
+      let context: TraceContext | undefined;
+      try {
+        context = queries.#flightOf.get(this)?.context;
+      } catch (failure) {
+        queries.#tracing.fail(failure);
+      }
+      return context === undefined
         ? Reflect.apply(original, this, arguments)
-        : queries.#run(flight, original, this, arguments);
+        : queries.#tracing.run(context, original, this, arguments);
     };
   }
 
   #emitting(original: AnyFunction, endsWithEvent: boolean): AnyFunction {
     const queries = this;
     return function emit(this: Submittable, event?: unknown, error?: unknown): unknown {
-      const flight = queries.#flightOf.get(this);
-      // Between the native driver's objects only.
-      if (flight === undefined || event === '_done') return Reflect.apply(original, this, arguments);
-      if (endsWithEvent && flight.done !== over) {
-        if (event === 'end') queries.#end(flight);
-        else if (event === 'error') queries.#end(flight, error ?? {});
+      let context: TraceContext | undefined;
+      try {
+        // `_done` is between the native driver's objects only.
+        const flight = event === '_done' ? undefined : queries.#flightOf.get(this);
+        context = flight?.context;
+        if (endsWithEvent && flight !== undefined && flight.done !== over) {
+          if (event === 'end') queries.#end(flight);
+          else if (event === 'error') queries.#end(flight, error ?? {});
+        }
+      } catch (failure) {
+        queries.#tracing.fail(failure);
       }
-      return queries.#run(flight, original, this, arguments);
+      return context === undefined
+        ? Reflect.apply(original, this, arguments)
+        : queries.#tracing.run(context, original, this, arguments);
     };
   }
 
@@ -432,8 +487,12 @@ export class Queries {
   #failingActive(original: AnyFunction): AnyFunction {
     const queries = this;
     return function _handleErrorMessage(this: Client, error?: unknown): unknown {
-      const active = queries.#stateOf.get(this)?.active;
-      if (active !== undefined) queries.#end(active, error ?? {});
+      try {
+        const active = queries.#stateOf.get(this)?.active;
+        if (active !== undefined) queries.#end(active, error ?? {});
+      } catch (failure) {
+        queries.#tracing.fail(failure);
+      }
       return Reflect.apply(original, this, arguments);
     };
   }
@@ -442,14 +501,13 @@ export class Queries {
   #losing(original: AnyFunction): AnyFunction {
     const queries = this;
     return function _errorAllQueries(this: Client, error?: unknown): unknown {
-      if (queries.#stateOf.get(this)?.unwatchable === true) {
-        queries.#tracing.guard(() => {
-          for (const query of [activeQueryOf(this), ...(queueOf(this) ?? [])]) {
-            const flight = queries.#unwatchableFlight(query);
-            if (flight !== undefined) queries.#end(flight, error ?? {});
-          }
-        });
-      }
+      queries.#tracing.guard(() => {
+        if (queries.#stateOf.get(this)?.unwatchable !== true) return;
+        for (const query of [activeQueryOf(this), ...(queueOf(this) ?? [])]) {
+          const flight = queries.#unwatchableFlight(query);
+          if (flight !== undefined) queries.#end(flight, error ?? {});
+        }
+      });
       return Reflect.apply(original, this, arguments);
     };
   }
@@ -464,16 +522,17 @@ export class Queries {
     if (typeof callback !== 'function') return;
     const queries = this;
     query.callback = function (this: unknown, error?: unknown): unknown {
-      if (flight.done !== over) queries.#end(flight, error || undefined);
-      return queries.#run(flight, callback as AnyFunction, this, arguments);
+      let context: TraceContext | undefined;
+      try {
+        context = flight.context;
+        if (flight.done !== over) queries.#end(flight, error || undefined);
+      } catch (failure) {
+        queries.#tracing.fail(failure);
+      }
+      return context === undefined
+        ? Reflect.apply(callback as AnyFunction, this, arguments)
+        : queries.#tracing.run(context, callback as AnyFunction, this, arguments);
     };
-  }
-
-  #run(flight: Flight, original: AnyFunction, self: unknown, args: ArrayLike<unknown>): unknown {
-    const { context } = flight;
-    return context === undefined
-      ? Reflect.apply(original, self, args)
-      : this.#tracing.run(context, original, self, args);
   }
 }
 

@@ -28,17 +28,15 @@ export function patchChannel(prototype: object, traceSend: TraceSend, tracing: T
     'accept',
     (original) =>
       ({
-        // For every frame, of which a message has several: closures only where there is something to do.
+        // For every frame, of which a message has several: no closures.
         accept(this: Channel, frame: Frame | undefined): unknown {
           let context: TraceContext | undefined;
-          if (frame?.id === CHANNEL_CLOSE) {
-            tracing.guard(() => closedByBroker(this, frame));
-          } else if (frame?.id === BASIC_RETURN) {
-            tracing.guard(() => {
-              stateFor(this).isReturning = true;
-            });
-          } else if (stateOf.get(this)?.isReturning) {
-            context = tracing.guard(() => returnedContext(this, frame, tracing));
+          try {
+            if (frame?.id === CHANNEL_CLOSE) closedByBroker(this, frame);
+            else if (frame?.id === BASIC_RETURN) stateFor(this).isReturning = true;
+            else if (stateOf.get(this)?.isReturning && !tracing.off) context = returnedContext(this, frame, tracing);
+          } catch (failure) {
+            tracing.fail(failure);
           }
           return context === undefined
             ? Reflect.apply(original, this, arguments)

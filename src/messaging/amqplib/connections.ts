@@ -1,3 +1,4 @@
+import type { AnyFunction } from '../../hook/disguise';
 import type { Tracing } from '../../hook/instrumentation';
 import { brokerOf } from '../broker';
 import { before } from './before';
@@ -15,21 +16,27 @@ export function patchConnect(exports: object, tracing: Tracing): void {
     (original) =>
       ({
         connect(this: unknown, ...args: unknown[]): unknown {
-          const [target, , opened] = args;
-          if (tracing.off || typeof opened !== 'function') return Reflect.apply(original, this, args);
-          const caller = tracing.active();
-          const broker = tracing.guard(() => brokerOf(target));
-          args[2] = function (this: unknown, ...results: unknown[]): unknown {
-            const connection = results[1];
-            if (typeof connection === 'object' && connection !== null) {
-              tracing.guard(() => linkOf.set(connection, createLink(connection, broker)));
-            }
-            return tracing.run(caller, opened as never, this, results);
-          };
+          const bound = tracing.guard(() => bindOpened(args, tracing));
+          if (bound === undefined) return Reflect.apply(original, this, args);
+          args[2] = bound;
           return tracing.run(root, original, this, args);
         },
       }).connect,
   );
+}
+
+/** The callback of a `connect`, in its caller's context. */
+function bindOpened([target, , opened]: readonly unknown[], tracing: Tracing): AnyFunction | undefined {
+  if (typeof opened !== 'function') return undefined;
+  const caller = tracing.active();
+  const broker = tracing.guard(() => brokerOf(target));
+  return function (this: unknown, ...results: unknown[]): unknown {
+    const connection = results[1];
+    if (typeof connection === 'object' && connection !== null) {
+      tracing.guard(() => linkOf.set(connection, createLink(connection, broker)));
+    }
+    return tracing.run(caller, opened as never, this, results);
+  };
 }
 
 /** Learns why a connection ends. */

@@ -74,44 +74,52 @@ function getting(original: AnyFunction, operation: GetOperation, tracing: Tracin
       if (answered === undefined) return Reflect.apply(original, this, args);
       const callback = args[2];
       if (typeof callback === 'function') {
-        const caller = tracing.active();
-        args[2] = function (this: unknown, ...results: unknown[]): unknown {
-          answered(results[0] ?? undefined, results[1]);
-          return tracing.run(caller, callback as never, this, results);
-        };
+        args[2] = tracing.guard(() => bindAnswered(callback as AnyFunction, answered, tracing)) ?? callback;
       }
       let result: unknown;
       try {
         result = Reflect.apply(original, this, args);
       } catch (error) {
-        answered(error);
+        tracing.guard(() => answered(error));
         throw error;
       }
       if (typeof callback === 'function') return result;
-      // Native from 0.10 on, bluebird's before; the one that is derived is of the same make.
-      if (isThenable(result)) {
-        return result.then(
-          (value) => {
-            answered(undefined, value);
-            return value;
-          },
-          (error) => {
-            answered(error ?? new Error('rejected without a reason'));
-            throw error;
-          },
-        );
-      }
-      answered();
-      return result;
+      return tracing.guard(() => settled(result, answered, tracing)) ?? result;
     },
   }.get;
+}
+
+function bindAnswered(callback: AnyFunction, answered: Done, tracing: Tracing): AnyFunction {
+  const caller = tracing.active();
+  return function (this: unknown, ...results: unknown[]): unknown {
+    tracing.guard(() => answered(results[0] ?? undefined, results[1]));
+    return tracing.run(caller, callback as never, this, results);
+  };
+}
+
+/** The promise that the application gets: native from 0.10 on, bluebird's before; one that is derived is of the same make. */
+function settled(result: unknown, answered: Done, tracing: Tracing): unknown {
+  if (!isThenable(result)) {
+    answered();
+    return result;
+  }
+  return result.then(
+    (value) => {
+      tracing.guard(() => answered(undefined, value));
+      return value;
+    },
+    (error) => {
+      tracing.guard(() => answered(error ?? new Error('rejected without a reason')));
+      throw error;
+    },
+  );
 }
 
 function isThenable(value: unknown): value is Thenable {
   return typeof (value as Partial<Thenable> | null)?.then === 'function';
 }
 
-/** Returns what takes the answer. */
+/** Returns what takes the answer; to be called under the guard. */
 function beginGet(
   channel: Channel,
   args: readonly unknown[],
@@ -127,12 +135,10 @@ function beginGet(
   // Up to 1.0.5 a callback hears nothing when its channel is closed.
   if (begun.span !== undefined) state.gets.add(done);
   return (error, value) => {
-    tracing.guard(() => {
-      state.gets.delete(done);
-      const message = typeof value === 'object' && value !== null ? (value as Message) : undefined;
-      if (message !== undefined) queueOf.set(message, queue);
-      done(error === undefined ? undefined : replyError(error), message && ({ message, place } satisfies Got));
-    });
+    state.gets.delete(done);
+    const message = typeof value === 'object' && value !== null ? (value as Message) : undefined;
+    if (message !== undefined) queueOf.set(message, queue);
+    done(error === undefined ? undefined : replyError(error), message && ({ message, place } satisfies Got));
   };
 }
 

@@ -43,8 +43,12 @@ function createSweeper(tracing: Tracing): Sweeper {
     // Started in a handler, it would keep that handler's context.
     const timer = tracing.run(root, startInterval as never, undefined, [
       () => {
-        if (tracing.off) stopInterval(timer);
-        else tracing.guard(turn);
+        try {
+          if (tracing.off) stopInterval(timer);
+          else turn();
+        } catch (failure) {
+          tracing.fail(failure);
+        }
       },
       intervalMs,
     ]) as NodeJS.Timeout;
@@ -57,21 +61,30 @@ function dispatching(original: AnyFunction, sweeper: Sweeper, tracing: Tracing):
   const operation = processOperation(tracing);
   return {
     dispatchMessage(this: Channel, ...args: unknown[]): unknown {
-      const message = args[1] as Message | null;
-      if (tracing.off || message === null || message === undefined) {
-        tracing.guard(() => stateOf.get(this)?.consumers.delete(String((args[0] as Message['fields'])?.consumerTag)));
-        return Reflect.apply(original, this, args);
+      let started: Started | undefined;
+      try {
+        const message = args[1] as Message | null | undefined;
+        if (message === null || message === undefined) {
+          stateOf.get(this)?.consumers.delete(String((args[0] as Message['fields'])?.consumerTag));
+        } else if (!tracing.off) started = startProcess(this, message, operation, sweeper, tracing);
+      } catch (failure) {
+        tracing.fail(failure);
       }
-      const started = tracing.guard(() => startProcess(this, message, operation, sweeper, tracing));
       if (started === undefined) return Reflect.apply(original, this, args);
       let result: unknown;
       try {
         result = tracing.run(started.begun.context, original, this, args);
       } catch (error) {
-        started.end(error);
+        const { end } = started;
+        tracing.guard(() => end(error));
         throw error;
       }
-      return handled(this, message, started, result);
+      try {
+        return handled(this, args[1] as Message, started, result, tracing);
+      } catch (failure) {
+        tracing.fail(failure);
+        return result;
+      }
     },
   }.dispatchMessage;
 }
@@ -109,17 +122,23 @@ function startProcess(
 function ignore(): void {}
 
 /** After the handler returned. */
-function handled(channel: Channel, message: Message, { begun, end, isOver }: Started, result: unknown): unknown {
+function handled(
+  channel: Channel,
+  message: Message,
+  { begun, end, isOver }: Started,
+  result: unknown,
+  tracing: Tracing,
+): unknown {
   if (begun.span === undefined) return result;
   if (result instanceof Promise && isAsyncFunction(handlerOf(channel, message))) {
     // Nobody else has an async function's promise, so the one that is derived from it may be rejected in its place.
     return result.then(
       (value) => {
-        if (isOver) end();
+        if (isOver) tracing.guard(() => end());
         return value;
       },
       (error) => {
-        end(error ?? new Error('rejected without a reason'));
+        tracing.guard(() => end(error ?? new Error('rejected without a reason')));
         throw error;
       },
     );

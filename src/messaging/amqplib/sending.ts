@@ -40,17 +40,20 @@ export function traceSending(maxTableBytes: number, tracing: Tracing): TraceSend
   return (original) =>
     ({
       sendMessage(this: Channel, ...args: unknown[]): unknown {
-        if (tracing.off) return Reflect.apply(original, this, args);
         const begun = tracing.begin(operation, { self: this, args: [args[0], undefined] });
         let result: unknown;
         try {
           result = Reflect.apply(original, this, args);
         } catch (error) {
-          begun?.done(error);
+          tracing.guard(() => begun?.done(error));
           throw error;
         }
-        if (typeof this.waitForConfirms === 'function') tracing.guard(() => awaitConfirm(this, begun));
-        else begun?.done();
+        try {
+          if (typeof this.waitForConfirms !== 'function') begun?.done();
+          else if (!tracing.off) awaitConfirm(this, begun);
+        } catch (failure) {
+          tracing.fail(failure);
+        }
         return result;
       },
     }).sendMessage;

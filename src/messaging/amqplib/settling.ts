@@ -63,11 +63,11 @@ function settling(
       try {
         result = Reflect.apply(original, this, args);
       } catch (error) {
-        begun?.done(error);
+        tracing.guard(() => begun?.done(error));
         throw error;
       }
-      begun?.done();
       tracing.guard(() => {
+        begun?.done();
         if (what.isMultiple) what.state.deliveries.settleUpTo(what.tag);
         else what.state.deliveries.settle(what.tag);
       });

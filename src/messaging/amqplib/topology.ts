@@ -20,25 +20,29 @@ export function watchTopology(prototype: object, tracing: Tracing): void {
 function watchRpc(original: AnyFunction, tracing: Tracing): AnyFunction {
   return {
     _rpc(this: Channel, ...args: unknown[]): unknown {
-      const [method, fields, , callback] = args;
-      if (method === BASIC_RECOVER) {
-        // What was not settled is delivered again, with other tags.
-        tracing.guard(() => stateOf.get(this)?.deliveries.settleUpTo(Number.POSITIVE_INFINITY));
-      } else if ((method === QUEUE_DECLARE || method === BASIC_CONSUME) && typeof callback === 'function') {
-        const channel = this;
-        args[3] = function (this: unknown, error: unknown, frame?: { fields?: Record<string, unknown> }): unknown {
-          if (error === null) {
-            tracing.guard(() => {
-              if (method === QUEUE_DECLARE) declared(channel, fields as QueueFields, frame?.fields);
-              else consuming(channel, fields as ConsumeFields, frame?.fields);
-            });
-          }
-          return Reflect.apply(callback as RpcCallback, this, arguments as never);
-        };
-      }
+      tracing.guard(() => watchCall(this, args, tracing));
       return Reflect.apply(original, this, args);
     },
   }._rpc;
+}
+
+/** Puts another callback among the arguments, where the answer is of interest. */
+function watchCall(channel: Channel, args: unknown[], tracing: Tracing): void {
+  const [method, fields, , callback] = args;
+  if (method === BASIC_RECOVER) {
+    // What was not settled is delivered again, with other tags.
+    stateOf.get(channel)?.deliveries.settleUpTo(Number.POSITIVE_INFINITY);
+  } else if ((method === QUEUE_DECLARE || method === BASIC_CONSUME) && typeof callback === 'function') {
+    args[3] = function (this: unknown, error: unknown, frame?: { fields?: Record<string, unknown> }): unknown {
+      if (error === null) {
+        tracing.guard(() => {
+          if (method === QUEUE_DECLARE) declared(channel, fields as QueueFields, frame?.fields);
+          else consuming(channel, fields as ConsumeFields, frame?.fields);
+        });
+      }
+      return Reflect.apply(callback as RpcCallback, this, arguments as never);
+    };
+  }
 }
 
 interface QueueFields {
