@@ -1,3 +1,5 @@
+import { DB_QUERY_SUMMARY, DB_QUERY_TEXT } from '../semconv';
+import { AttributeBlock } from '../trace/attribute-block';
 import { sanitize } from './sanitize';
 import { type SqlDialect, SqlScanner } from './sql-scanner';
 import { summarize } from './summary';
@@ -11,6 +13,11 @@ export interface QueryDescription {
   readonly summary: string;
   /** `db.query.text` for text that is not parameterised: each literal replaced by `?`, cut to the limit. */
   readonly sanitized: string;
+  /**
+   * `db.query.text`, as it is or sanitized, and `db.query.summary`, for all spans of this text. `undefined` when asked
+   * for the first time: most texts that are put together with their values come once, and are not worth a block.
+   */
+  block(verbatim: boolean): AttributeBlock | undefined;
 }
 
 export interface QueryDescriberOptions {
@@ -23,7 +30,7 @@ export interface QueryDescriberOptions {
 const MAX_CACHED_LENGTH = 8192;
 /** Of one generation; there are two. */
 const MAX_ENTRIES = 1000;
-/** UTF-16 units of the texts of one generation. Summaries and sanitized texts at most double it. */
+/** UTF-16 units of the texts of one generation. Summaries, sanitized texts and blocks are at most a few times as much. */
 const MAX_UNITS = 262_144;
 
 /**
@@ -66,6 +73,9 @@ class Description implements QueryDescription {
   /** What is looked at. */
   readonly #source: string;
   #sanitized: string | undefined;
+  #isAsked = false;
+  #verbatimBlock: AttributeBlock | undefined;
+  #sanitizedBlock: AttributeBlock | undefined;
 
   constructor(scanner: SqlScanner, text: string, maxLength: number) {
     const length = cutLength(text, maxLength);
@@ -89,5 +99,24 @@ class Description implements QueryDescription {
       this.#sanitized = this.#cut ? copy(text) : text;
     }
     return this.#sanitized;
+  }
+  block(verbatim: boolean): AttributeBlock | undefined {
+    if (!this.#isAsked) {
+      this.#isAsked = true;
+      return undefined;
+    }
+    if (verbatim) {
+      this.#verbatimBlock ??= this.#describe(this.#source);
+      return this.#verbatimBlock;
+    }
+    this.#sanitizedBlock ??= this.#describe(this.sanitized);
+    return this.#sanitizedBlock;
+  }
+
+  #describe(text: string): AttributeBlock {
+    return new AttributeBlock({
+      [DB_QUERY_TEXT]: text || undefined,
+      [DB_QUERY_SUMMARY]: this.summary || undefined,
+    });
   }
 }

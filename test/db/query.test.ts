@@ -69,6 +69,48 @@ describe.each(DIALECTS)('describer, %s', (dialect) => {
   });
 });
 
+describe('blocks', () => {
+  const TEXT = "SELECT name FROM songs WHERE id = 5 AND title = 'x'";
+  const MASKED = 'SELECT name FROM songs WHERE id = ? AND title = ?';
+  const describeNew = () => createQueryDescriber({ dialect: 'postgresql', maxLength: 1000 });
+
+  test('are there from the second time on, one for each form of the text', () => {
+    const describe = describeNew();
+    expect(describe(TEXT).block(false)).toBeUndefined();
+    const sanitized = describe(TEXT).block(false);
+    const verbatim = describe(TEXT).block(true);
+    expect(sanitized?.attributes).toEqual({ 'db.query.text': MASKED, 'db.query.summary': 'SELECT songs' });
+    expect(verbatim?.attributes).toEqual({ 'db.query.text': TEXT, 'db.query.summary': 'SELECT songs' });
+    expect(describe(TEXT).block(false)).toBe(sanitized);
+    expect(describe(TEXT).block(true)).toBe(verbatim);
+  });
+
+  test('are of one text, also where others are sanitized to the same', () => {
+    const describe = describeNew();
+    const blocks = [TEXT, TEXT.replace("'x'", "'y'")].map((text) => {
+      describe(text).block(true);
+      return describe(text).block(true);
+    });
+    expect(blocks.map((block) => block?.attributes['db.query.text'])).toEqual([TEXT, TEXT.replace("'x'", "'y'")]);
+  });
+
+  test('are not made of texts that come once, are forgotten, or are not remembered', () => {
+    const describe = describeNew();
+    for (let i = 0; i < 5000; i++) expect(describe(`SELECT ${i}`).block(true)).toBeUndefined();
+    expect(describe('SELECT 0').block(true)).toBeUndefined();
+    const long = `SELECT ${'x'.repeat(10_000)}`;
+    for (let i = 0; i < 3; i++) expect(describe(long).block(true)).toBeUndefined();
+  });
+
+  test('have no empty attributes', () => {
+    const describe = describeNew();
+    for (const text of ['', '-- nothing', "'x'"]) describe(text).block(false);
+    expect(describe('').block(false)?.attributes).toEqual({});
+    expect(describe('-- nothing').block(false)?.attributes).toEqual({});
+    expect(describe("'x'").block(false)?.attributes).toEqual({ 'db.query.text': '?' });
+  });
+});
+
 describe('work', () => {
   const { charCodeAt, indexOf, lastIndexOf } = String.prototype;
   afterEach(() => {

@@ -1,7 +1,6 @@
-import { types } from 'node:util';
 import type { AnyFunction } from '../../hook/disguise';
 import type { Done, TraceContext, Tracing } from '../../hook/instrumentation';
-import { createStamp } from '../../hook/stamp';
+import { createStamp, Foreign, type Stamp } from '../../hook/stamp';
 import { type ConnectionFields, endpointOf } from './endpoint';
 import type { Endpoint, Statement, StatementOperation } from './statement';
 
@@ -65,6 +64,32 @@ interface Entry {
 
 const over: Done = () => {};
 
+class FlightStamp extends Foreign {
+  #flight: Flight | undefined;
+
+  static get(query: object): Flight | undefined {
+    return #flight in query ? (query as FlightStamp).#flight : undefined;
+  }
+
+  static set(query: object, flight: Flight | undefined): void {
+    if (#flight in query) (query as FlightStamp).#flight = flight;
+    else new FlightStamp(query).#flight = flight;
+  }
+}
+
+class StateStamp extends Foreign {
+  #state: ClientState | undefined;
+
+  static get(client: object): ClientState | undefined {
+    return #state in client ? (client as StateStamp).#state : undefined;
+  }
+
+  static set(client: object, state: ClientState | undefined): void {
+    if (#state in client) (client as StateStamp).#state = state;
+    else new StateStamp(client).#state = state;
+  }
+}
+
 /**
  * Statements from the call of `client.query` to their end.
  *
@@ -77,8 +102,8 @@ export class Queries {
   readonly #tracing: Tracing;
   readonly #operation: StatementOperation;
 
-  readonly #flightOf = createStamp<Flight>();
-  readonly #stateOf = createStamp<ClientState>();
+  readonly #flightOf: Stamp<Flight> = FlightStamp;
+  readonly #stateOf: Stamp<ClientState> = StateStamp;
   /** The client behind a connection, or behind an addon's client, that took no statement. */
   readonly #refusingClientOf = createStamp<Client>();
   /** Prototypes of Submittables that were seen. */
@@ -264,6 +289,7 @@ export class Queries {
       waitMs,
       // A named statement is prepared once and compared by its text, and an object of the application's stays as it is.
       editable: own || !isText || name ? undefined : (query as { text: string }),
+      description: undefined,
     };
     const begun = this.#tracing.begin(this.#operation, { self: state.endpoint, args: [statement] }, pooled?.startMs);
     const flight: Flight = {
@@ -310,7 +336,13 @@ export class Queries {
     }
     const { client, given } = entry;
     const text = typeof given === 'string' ? given : undefined;
-    const statement: Statement = { text, values: undefined, waitMs: undefined, editable: undefined };
+    const statement: Statement = {
+      text,
+      values: undefined,
+      waitMs: undefined,
+      editable: undefined,
+      description: undefined,
+    };
     this.#tracing.begin(this.#operation, { self: this.#state(client).endpoint, args: [statement] })?.done(error ?? {});
   }
 

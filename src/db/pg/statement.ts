@@ -1,26 +1,18 @@
-import type { Attributes, AttributeValue } from '@opentelemetry/api';
+import type { Attributes } from '@opentelemetry/api';
 import type { Call, Operation, Outcome, Span, Tracing } from '../../hook/instrumentation';
-import {
-  CONNECTION_WAIT_TIME,
-  DB_NAMESPACE,
-  DB_QUERY_SUMMARY,
-  DB_QUERY_TEXT,
-  DB_RESPONSE_STATUS_CODE,
-  DB_SYSTEM_NAME,
-  SERVER_ADDRESS,
-  SERVER_PORT,
-} from '../../semconv';
+import { CONNECTION_WAIT_TIME, DB_RESPONSE_STATUS_CODE } from '../../semconv';
 import { captureParameters } from '../parameters';
 import { safeMessage, sqlStateOf } from '../postgres-error';
 import { createQueryDescriber, type QueryDescription } from '../query';
 import { appendTraceComment } from '../sqlcommenter';
 import {
+  addStatement,
+  addTarget,
   commentFields,
   MAX_TEXT_LENGTH,
   STATUS_ERROR,
   type StatementTarget,
   statementName,
-  statementText,
 } from '../statement';
 
 const CLIENT = 2;
@@ -39,7 +31,7 @@ export interface Statement {
   /** The driver's own Query, whose text may be edited; `undefined`: the text stays as it is. */
   readonly editable: { text: string } | undefined;
   /** Kept from the name to the attributes. */
-  description?: QueryDescription;
+  description?: QueryDescription | undefined;
 }
 
 export type StatementOperation = Operation<Endpoint, [Statement]>;
@@ -55,18 +47,13 @@ export function statementOperation(tracing: Tracing): StatementOperation {
       if (statement.text !== undefined) statement.description = describe(statement.text);
       return statementName(statement.description?.summary, self, POSTGRESQL);
     },
-    attributes: ({ self, args: [{ text, values, waitMs, description }] }) => {
-      const attributes: Record<string, AttributeValue | undefined> = {
-        [DB_SYSTEM_NAME]: POSTGRESQL,
-        [DB_NAMESPACE]: self.database,
-        [SERVER_ADDRESS]: self.address,
-        [SERVER_PORT]: self.port,
-        [DB_QUERY_TEXT]: statementText(text, values !== undefined && values.length > 0, description, querySanitization),
-        [DB_QUERY_SUMMARY]: description?.summary || undefined,
-      };
+    attributes: ({ self, args: [{ text, values, waitMs, description }] }, blocks) => {
+      const attributes: Attributes = {};
+      addTarget(blocks, self, POSTGRESQL);
+      addStatement(attributes, blocks, text, values !== undefined && values.length > 0, description, querySanitization);
       if (waitMs !== undefined) attributes[CONNECTION_WAIT_TIME] = waitMs / 1000;
-      if (captureQueryParameters && values !== undefined) captureParameters(attributes as Attributes, values);
-      return attributes as Attributes;
+      if (captureQueryParameters && values !== undefined) captureParameters(attributes, values);
+      return attributes;
     },
     ...(sqlCommenter && { inject: appendComment }),
     end: (span, outcome) => describeFailure(span, outcome, querySanitization === 'never'),
