@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import type { AnyFunction } from '../../hook/disguise';
 import type { Done, TraceContext, Tracing } from '../../hook/instrumentation';
 import { createStamp, Foreign, type Stamp } from '../../hook/stamp';
@@ -102,8 +103,8 @@ export class Queries {
   readonly #tracing: Tracing;
   readonly #operation: StatementOperation;
 
-  readonly #flightOf: Stamp<Flight> = FlightStamp;
-  readonly #stateOf: Stamp<ClientState> = StateStamp;
+  readonly #flightOf: Pick<Stamp<Flight>, 'get' | 'set'> = FlightStamp;
+  readonly #stateOf: Pick<Stamp<ClientState>, 'get' | 'set'> = StateStamp;
   /** The client behind a connection, or behind an addon's client, that took no statement. */
   readonly #refusingClientOf = createStamp<Client>();
   /** Prototypes of Submittables that were seen. */
