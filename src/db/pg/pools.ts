@@ -74,8 +74,9 @@ export class Pools {
 
   #querying(original: AnyFunction): AnyFunction {
     const pools = this;
-    return function query(this: Pool, text?: unknown, values?: unknown, callback?: unknown): unknown {
-      if (pools.#tracing.off) return Reflect.apply(original, this, arguments);
+    return function query(this: Pool | undefined, text?: unknown, values?: unknown, callback?: unknown): unknown {
+      // Called on nothing, it fails, and by itself.
+      if (pools.#tracing.off || this === undefined) return Reflect.apply(original, this, arguments);
       const outer = pools.#pooledQuery;
       pools.#pooledQuery = {
         pool: this,
@@ -94,8 +95,8 @@ export class Pools {
 
   #connecting(original: AnyFunction): AnyFunction {
     const pools = this;
-    return function connect(this: Pool, callback?: unknown): unknown {
-      if (pools.#tracing.off) return Reflect.apply(original, this, arguments);
+    return function connect(this: Pool | undefined, callback?: unknown): unknown {
+      if (pools.#tracing.off || this === undefined) return Reflect.apply(original, this, arguments);
       if (typeof callback !== 'function') return pools.#connectWithPromise(original, this, arguments);
       // In place: a copy would cost more than the rest of this.
       arguments[0] = pools.#bindCheckout(this, callback as AnyFunction);

@@ -192,7 +192,8 @@ export class Queries {
   #calling(original: AnyFunction): AnyFunction {
     const queries = this;
     return function query(this: Client): unknown {
-      if (queries.#tracing.off) return Reflect.apply(original, this, arguments);
+      // Called on what is no client, it fails, which is the application's error and none of ours.
+      if (queries.#tracing.off || !isObject(this)) return Reflect.apply(original, this, arguments);
       const outer = queries.#entry;
       const entry: Entry = { client: this, given: arguments[0], flight: undefined };
       queries.#entry = entry;
@@ -511,4 +512,8 @@ function isUnwatchable(query: Submittable): boolean {
 function innerCursor({ cursor }: Submittable): Submittable | undefined {
   if (typeof cursor !== 'object' || cursor === null) return undefined;
   return typeof (cursor as Submittable).submit === 'function' ? (cursor as Submittable) : undefined;
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
 }
