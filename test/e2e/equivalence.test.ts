@@ -19,15 +19,17 @@ import { NO_OPERATIONS } from './fixtures/equivalence/no-operations';
 
 const FIXTURES = join(root, 'test/e2e/fixtures/equivalence');
 
-/** Each module system under the preload that is usual for it. */
-const SYSTEMS: readonly (readonly ['cjs' | 'mjs', Exclude<Preload, 'none'>])[] = [
-  ['cjs', 'require'],
-  ['mjs', 'import'],
+/** A module system, the preload that is usual for it, and whether the forms of calls are all that is tried. */
+type System = readonly ['cjs' | 'mjs', Exclude<Preload, 'none'>, 'in full' | 'in brief'];
+
+const SYSTEMS: readonly System[] = [
+  ['cjs', 'require', 'in full'],
+  ['mjs', 'import', 'in brief'],
 ];
 
 /** The newest in both systems, others in the one that their users are likely to have. */
-function systemsOf(library: string, version: TestedVersion) {
-  return version.label === newestVersion(library).label ? SYSTEMS : SYSTEMS.slice(0, 1);
+function systemsOf(library: string, version: TestedVersion): readonly System[] {
+  return version.label === newestVersion(library).label ? SYSTEMS : [['cjs', 'require', 'in brief']];
 }
 
 const RACES = 'connections of one process overtake each other, and timers are late on a busy machine';
@@ -71,12 +73,12 @@ function writeApp(system: 'cjs' | 'mjs', { library, modules, packages }: Play): 
 }
 
 /** Plays the script without and with the agent; the agent must have traced, and never failed. */
-async function expectEquivalent(system: 'cjs' | 'mjs', preload: Exclude<Preload, 'none'>, play: Play): Promise<void> {
+async function expectEquivalent([system, preload, extent]: System, play: Play): Promise<void> {
   const app = writeApp(system, play);
   const status = join(app, '..', 'status.json');
   const { traced } = await expectSameAsBare(app, {
     preloads: [preload],
-    env: { ...play.env, AGENT_STATUS: status },
+    env: { ...play.env, AGENT_STATUS: status, ...(extent === 'in brief' && { BRIEF: '1' }) },
     observe: play.observe,
     races: RACES,
     timeoutMs: 200_000,
@@ -84,8 +86,8 @@ async function expectEquivalent(system: 'cjs' | 'mjs', preload: Exclude<Preload,
   });
   const scopes = new Set(traced[preload]!.spans.map(({ scope }) => scope.name));
   expect(scopes).toContain(`hookline/${play.traced}`);
-  const instrumentations = JSON.parse(readFileSync(status, 'utf8')) as { name: string; failures: number }[];
-  expect(instrumentations.filter(({ failures }) => failures > 0)).toEqual([]);
+  const { failures, provoked } = JSON.parse(readFileSync(status, 'utf8')) as { failures: number; provoked: number };
+  expect(failures, 'internal errors').toBeLessThanOrEqual(provoked);
 }
 
 /**
@@ -104,8 +106,6 @@ async function expectComplete(play: Play): Promise<void> {
   play.observe();
   expect(code, stderr).toBe(0);
   const uncalled = JSON.parse(readFileSync(report, 'utf8')) as string[];
-  if (process.env.DUMP)
-    require('node:fs').writeFileSync(`/tmp/eq/uncalled-${play.library}.json`, JSON.stringify(uncalled, null, 1));
   const listed = NO_OPERATIONS[play.library] ?? [];
   expect(uncalled.filter((name) => !listed.some(([pattern]) => pattern.test(name)))).toEqual([]);
 }
@@ -135,7 +135,7 @@ describe('http and https', () => {
     };
   });
   afterAll(() => Promise.all(closing.map((it) => it.close())));
-  it.each(SYSTEMS)('%s under %s', (system, preload) => expectEquivalent(system, preload, play), TIMEOUT_MS);
+  it.each(SYSTEMS)('%s under %s, %s', (...system) => expectEquivalent(system, play), TIMEOUT_MS);
   it('every public function is in the script', () => expectComplete(play), TIMEOUT_MS);
 });
 
@@ -164,7 +164,7 @@ describe('http2', () => {
     };
   });
   afterAll(() => Promise.all(closing.map((it) => it.close())));
-  it.each(SYSTEMS)('%s under %s', (system, preload) => expectEquivalent(system, preload, play), TIMEOUT_MS);
+  it.each(SYSTEMS)('%s under %s, %s', (...system) => expectEquivalent(system, play), TIMEOUT_MS);
   it('every public function is in the script', () => expectComplete(play), TIMEOUT_MS);
 });
 
@@ -185,7 +185,7 @@ describe('fetch and undici', () => {
     observe: () => tap.take().map(httpText),
     traced: 'undici',
   });
-  it.each(SYSTEMS)('global, %s under %s', (...system) => expectEquivalent(...system, play('fetch', {})), TIMEOUT_MS);
+  it.each(SYSTEMS)('global, %s under %s, %s', (...system) => expectEquivalent(system, play('fetch', {})), TIMEOUT_MS);
   it(
     'every public function is in the script',
     async () => {
@@ -199,7 +199,7 @@ describe('fetch and undici', () => {
       '%s under %s',
       async (...system) => {
         const packages = await testPackage(...version.packages);
-        await expectEquivalent(...system, play('undici', { undici: 'undici' }, packages));
+        await expectEquivalent(system, play('undici', { undici: 'undici' }, packages));
       },
       TIMEOUT_MS,
     );
@@ -234,7 +234,7 @@ describe('pg', () => {
     it.each(systemsOf('pg', version))(
       '%s under %s',
       async (...system) => {
-        await expectEquivalent(...system, play(await testPackage(...version.packages)));
+        await expectEquivalent(system, play(await testPackage(...version.packages)));
       },
       TIMEOUT_MS,
     );
@@ -269,7 +269,7 @@ describe('mysql2', () => {
     it.each(systemsOf('mysql2', version))(
       '%s under %s',
       async (...system) => {
-        await expectEquivalent(...system, play(await testPackage(...version.packages)));
+        await expectEquivalent(system, play(await testPackage(...version.packages)));
       },
       TIMEOUT_MS,
     );
@@ -310,7 +310,7 @@ describe('amqplib', () => {
     it.each(systemsOf('amqplib', version))(
       '%s under %s',
       async (...system) => {
-        await expectEquivalent(...system, play(await testPackage(...version.packages)));
+        await expectEquivalent(system, play(await testPackage(...version.packages)));
       },
       TIMEOUT_MS,
     );
@@ -356,7 +356,7 @@ describe('grpc', () => {
     it.each(systemsOf('grpc', version))(
       '%s under %s',
       async (...system) => {
-        await expectEquivalent(...system, play(await testPackage(...version.packages)));
+        await expectEquivalent(system, play(await testPackage(...version.packages)));
       },
       TIMEOUT_MS,
     );

@@ -60,6 +60,6 @@ export function httpText(bytes: Buffer): string {
   return bytes
     .toString('latin1')
     .replace(/^(traceparent|tracestate|baggage): [^\r\n]*\r\n/gm, '')
-    .replace(/formdata-undici-\d+/g, 'formdata-undici-ID')
+    .replace(/formdata-undici-[\d.]+/g, 'formdata-undici-ID')
     .replace(/^(sec-websocket-key): .*$/gim, '$1: KEY');
 }

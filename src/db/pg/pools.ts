@@ -78,7 +78,9 @@ export class Pools {
 
   #querying(original: AnyFunction): AnyFunction {
     const pools = this;
-    return function query(this: Pool, text?: unknown, values?: unknown, callback?: unknown): unknown {
+    return function query(this: Pool | undefined, text?: unknown, values?: unknown, callback?: unknown): unknown {
+      // Called on nothing, it fails, and by itself.
+      if (this === undefined) return Reflect.apply(original, this, arguments);
       const outer = pools.#pooledQuery;
       try {
         if (!pools.#tracing.off) {
@@ -103,7 +105,8 @@ export class Pools {
 
   #connecting(original: AnyFunction): AnyFunction {
     const pools = this;
-    return function connect(this: Pool, callback?: unknown): unknown {
+    return function connect(this: Pool | undefined, callback?: unknown): unknown {
+      if (this === undefined) return Reflect.apply(original, this, arguments);
       let checkout: Checkout | undefined;
       try {
         if (!pools.#tracing.off) {

@@ -207,7 +207,8 @@ export class Queries {
     return function query(this: Client): unknown {
       let entry: Entry | undefined;
       try {
-        if (!queries.#tracing.off) entry = { client: this, given: arguments[0], flight: undefined };
+        // Called on what is no client, it fails, which is the application's error and none of ours.
+        if (!queries.#tracing.off && isObject(this)) entry = { client: this, given: arguments[0], flight: undefined };
       } catch (failure) {
         queries.#tracing.fail(failure);
       }
@@ -603,4 +604,8 @@ function isUnwatchable(query: Submittable): boolean {
 function innerCursor({ cursor }: Submittable): Submittable | undefined {
   if (typeof cursor !== 'object' || cursor === null) return undefined;
   return typeof (cursor as Submittable).submit === 'function' ? (cursor as Submittable) : undefined;
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
 }
