@@ -1,0 +1,238 @@
+// Runs the test suites of the libraries themselves, bare and under the preload, and compares them test by test: the agent may change
+// the outcome of none. Prints a table, and ends with an error where a test differs that is not in suites/differences.json.
+//
+//   npm run test:suites                 all that the Node.js under test runs
+//   npm run test:suites -- pg undici    those whose names contain one of these
+//   npm run test:suites -- pg test/unit one or several, and of their files those whose paths contain a word with a slash
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { request } from 'node:http';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startServers } from './servers/start.mjs';
+import { root } from './suite.mjs';
+import { startReceiver } from './suites/receiver.mjs';
+import { causeOf, count, differences } from './suites/results.mjs';
+import { agentPreload, EMPTY_PRELOAD, preload, runFiles } from './suites/run.mjs';
+import { prepare } from './suites/sources.mjs';
+import { filesOf, nodeEntry, TABLE } from './suites/table.mjs';
+import { isAtLeast } from './versions-table.mjs';
+
+/** How often files with a difference are run again, in each way. */
+const AGAIN = 3;
+const CAUSES = {
+  flaky: 'without the agent it ends in both ways, or it did not happen again',
+  preload: 'a preload that does nothing has the same effect',
+  headers: 'only with trace headers',
+  agent: 'the agent',
+};
+
+const node = process.env.HOOKLINE_TEST_NODE || process.execPath;
+const nodeVersion = execFileSync(node, ['-p', 'process.versions.node'], { encoding: 'utf8' }).trim();
+const known = JSON.parse(readFileSync(new URL('./suites/differences.json', import.meta.url), 'utf8'));
+const words = process.argv.slice(2);
+const names = words.filter((word) => !word.includes('/'));
+const paths = words.filter((word) => word.includes('/'));
+
+// Their tests do as they like with databases: one of our own before one that somebody uses.
+process.env.HOOKLINE_TEST_SERVERS_FROM ??= 'environment,private,default,install,docker';
+const servers = await startServers();
+const receiver = await startReceiver();
+const agent = {
+  OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url,
+  // Processes that are killed by their tests, or end in ways that nobody can watch, have sent what they had by then.
+  OTEL_BSP_SCHEDULE_DELAY: '200',
+};
+const WAYS = {
+  bare: {},
+  empty: preload(EMPTY_PRELOAD),
+  traced: preload(agentPreload(root), agent),
+  silent: preload(agentPreload(root), { ...agent, OTEL_PROPAGATORS: 'none' }),
+};
+
+const rows = [];
+try {
+  for (const entry of [...TABLE, nodeEntry(nodeVersion)]) {
+    if (names.length > 0 && !names.some((name) => `${entry.name}`.includes(name))) continue;
+    if (entry.node && !isAtLeast(nodeVersion, entry.node)) {
+      console.log(
+        `suites: ${entry.name} ${entry.version} not run, it needs Node.js ${entry.node} and this is ${nodeVersion}`,
+      );
+      continue;
+    }
+    console.log(`\n=== ${entry.name} ${entry.version}`);
+    // Not in the cache itself: tests write into their folder, and some want no part of its path to begin with a dot.
+    const folder = mkdtempSync(join(tmpdir(), 'hookline-suites-'));
+    try {
+      cpSync(await prepare(entry), folder, { recursive: true, verbatimSymlinks: true });
+      rows.push({ entry, ...(await compare(entry, folder)) });
+    } catch (error) {
+      rows.push({ entry, problems: [`could not be run: ${error.message.trim()}`] });
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }
+} finally {
+  receiver.close();
+  await servers.close();
+}
+report(rows);
+
+async function compare(entry, folder) {
+  const env = await serverVariables(entry.server);
+  const spans = new Map();
+  const totals = { bare: new Map(), traced: new Map() };
+  const found = [];
+  const said = new Set();
+  for (const suite of entry.suites) {
+    const here = { ...suite, folder, cwd: join(folder, suite.cwd), env: { ...suite.env, ...env } };
+    for (const [file, reason] of Object.entries(suite.skip ?? {})) console.log(`not run: ${file}: ${reason}`);
+    const files = filesOf(here).filter((file) => paths.length === 0 || paths.some((path) => file.includes(path)));
+    if (files.length === 0 && paths.length === 0) throw new Error(`there are no files in ${here.cwd}`);
+    const label = (file) => join(suite.cwd, file).replace(/^(\.\/)?node_modules\//, '');
+    const run = async (way, some) => {
+      const result = await runFiles(some, here, node, WAYS[way], availableParallelism());
+      for (const line of result.said) said.add(line);
+      return result.run;
+    };
+    const bare = await run('bare', files);
+    receiver.spans.clear();
+    const traced = await run('traced', files);
+    for (const [scope, number] of receiver.spans) spans.set(scope, (spans.get(scope) ?? 0) + number);
+    for (const [file, tests] of bare) totals.bare.set(label(file), tests);
+    printFailures(bare, label);
+    for (const [file, tests] of traced) totals.traced.set(label(file), tests);
+
+    const differing = differences(bare, traced);
+    const outcomes = await runAgain(run, [...new Set(differing.map(({ file }) => file))]);
+    for (const difference of differing) {
+      const again = Object.fromEntries(
+        Object.entries(outcomes).map(([way, runs]) => [
+          way,
+          runs.map((tests) => tests.get(difference.file).get(difference.name)?.outcome ?? 'missing'),
+        ]),
+      );
+      const labelled = { ...difference, file: label(difference.file) };
+      found.push({ ...labelled, cause: causeOf(difference, again), reason: reasonOf(entry, labelled) });
+    }
+  }
+  print(found, said);
+  const unexplained = found.filter(({ cause, reason }) => (cause === 'agent' || cause === 'headers') && !reason);
+  const received = spans.get(`hookline/${entry.scope}`) ?? 0;
+  const problems = [...unexplained.map(({ file, name }) => `${file}: ${name}`)];
+  if (received === 0) problems.push(`no span of ${entry.scope} arrived`);
+  for (const line of said) if (/internal errors/.test(line)) problems.push(line);
+  for (const fault of receiver.faults.splice(0)) problems.push(`an export could not be read: ${fault}`);
+  return { found, problems, spans, received, bare: count(totals.bare), traced: count(totals.traced) };
+}
+
+/** By way: what became of the files each time. */
+async function runAgain(run, files) {
+  const outcomes = { bare: [], empty: [], traced: [], silent: [] };
+  if (files.length === 0) return outcomes;
+  console.log(`run again, ${AGAIN} times in each way, because tests differ: ${files.join(', ')}`);
+  for (let time = 0; time < AGAIN; time++) {
+    for (const way of Object.keys(outcomes)) outcomes[way].push(await run(way, files));
+  }
+  return outcomes;
+}
+
+/** The reason that a difference is inherent, of suites/differences.json. */
+function reasonOf(entry, { file, name }) {
+  return known.find((one) => entry.name.startsWith(one.library) && file === one.file && (one.test ?? name) === name)
+    ?.reason;
+}
+
+/** What fails without us is not ours to say more about, but a suite that mostly fails shows little. */
+function printFailures(bare, label) {
+  for (const [file, tests] of bare) {
+    const failed = [...tests].filter(([, { outcome }]) => outcome === 'failed').map(([name]) => name);
+    if (failed.length > 0)
+      console.log(`fails bare: ${label(file)}: ${failed.slice(0, 3).join(', ')}${failed.length > 3 ? ', …' : ''}`);
+  }
+}
+
+function print(found, said) {
+  for (const { file, name, bare, traced, cause, reason, why } of found) {
+    console.log(`differs: ${file}: ${name}: ${bare}, traced ${traced} (${reason ?? CAUSES[cause]})`);
+    if (!reason && cause !== 'flaky' && why) console.log(why.replace(/^/gm, '    '));
+  }
+  for (const line of said) console.log(`said: ${line}`);
+}
+
+function report(rows) {
+  const line = (cells) => `| ${cells.join(' | ')} |`;
+  console.log(`\n${line(['suite', 'tests', 'passed bare', 'passed traced', 'differ', 'explained', 'flaky', 'spans'])}`);
+  console.log(line(['---', '---:', '---:', '---:', '---:', '---:', '---:', '---:']));
+  let failed = 0;
+  for (const { entry, problems, found = [], bare, traced, spans } of rows) {
+    if (problems.length > 0) failed++;
+    const label = `${entry.name} ${entry.version}`;
+    if (bare === undefined) {
+      console.log(line([label, '', '', '', '', '', '', problems[0].split('\n')[0]]));
+      continue;
+    }
+    const flaky = found.filter(({ cause }) => cause === 'flaky').length;
+    const explained = found.filter(({ cause, reason }) => cause === 'preload' || (cause !== 'flaky' && reason)).length;
+    const scopes = [...spans]
+      .sort(([, a], [, b]) => b - a)
+      .map(([scope, number]) => `${scope.replace(/^hookline\//, '')} ${number}`);
+    const tests = bare.passed + bare.failed;
+    console.log(
+      line([label, tests, bare.passed, traced.passed, found.length - flaky, explained, flaky, scopes.join(', ')]),
+    );
+  }
+  console.log();
+  for (const { entry, problems } of rows) for (const problem of problems) console.log(`${entry.name}: ${problem}`);
+  console.log(`suites: ${rows.length - failed} passed, ${failed} failed`);
+  process.exitCode = rows.length > 0 && failed === 0 ? 0 : 1;
+}
+
+/** A server of this run's own, in the variables that the library's tests read. */
+async function serverVariables(service) {
+  if (service === undefined) return {};
+  const { url } = await borrow(service);
+  const { hostname, port, username, password, pathname } = new URL(url);
+  const database = decodeURIComponent(pathname.slice(1));
+  switch (service) {
+    case 'postgres':
+      return {
+        PGHOST: hostname,
+        PGPORT: port || '5432',
+        PGUSER: decodeURIComponent(username),
+        PGPASSWORD: decodeURIComponent(password),
+        PGDATABASE: database,
+      };
+    case 'mysql':
+      return {
+        MYSQL_HOST: hostname,
+        MYSQL_PORT: port || '3306',
+        MYSQL_USER: decodeURIComponent(username),
+        MYSQL_DATABASE: database,
+        // With CI set, its tests take a password from MYSQL_PASSWORD.
+        MYSQL_PASSWORD: decodeURIComponent(password),
+        CI: '1',
+      };
+    case 'amqp':
+      return { URL: url };
+  }
+}
+
+/** See servers/main.mjs. */
+function borrow(service) {
+  return new Promise((resolve, reject) => {
+    const sent = request(`${process.env.HOOKLINE_TEST_SERVERS}/${service}`, { method: 'POST' }, (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (chunk) => {
+        text += chunk;
+      });
+      response.once('end', () => {
+        const lent = JSON.parse(text);
+        if (lent.error === undefined) resolve(lent);
+        else reject(new Error(lent.error));
+      });
+    });
+    sent.once('error', reject);
+    sent.end();
+  });
+}

@@ -1,0 +1,149 @@
+// Runs test files, each in a process of its own, and says what became of their tests.
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { ownLines, PROCESS, parseOutput, parseReport } from './results.mjs';
+
+const OUTPUT_LIMIT = 2 ** 20;
+
+/** How the command of a file looks, and how its tests are read; `report` is a file for the reporter. */
+const RUNNERS = {
+  'node:test': {
+    command: (file, { flags = [] }, report) => [
+      ...flags,
+      `--test-reporter=${new URL('./node-reporter.mjs', import.meta.url).href}`,
+      `--test-reporter-destination=${report}`,
+      file,
+    ],
+    read: ({ report }) => parseReport(report),
+  },
+  mocha: {
+    command: (file, { flags = [], folder }, report) => [
+      join(folder, 'node_modules/mocha/bin/_mocha'),
+      '--reporter',
+      fileURLToPath(new URL('./mocha-reporter.cjs', import.meta.url)),
+      '--reporter-options',
+      `file=${report}`,
+      ...flags,
+      file,
+    ],
+    read: ({ report }) => parseReport(report),
+  },
+  script: {
+    command: (file, { flags = [], flagsOf = () => [] }) => [...flags, ...flagsOf(file), file],
+    read: ({ output }, { prints = {} }) => parseOutput(output, prints),
+  },
+};
+
+/**
+ * Runs files, `atOnce` at a time.
+ * @param suite `{ runner, folder, cwd, flags?, flagsOf?, prints?, env?, serial?, timeoutMs? }`
+ * @param env variables on top of those of the suite
+ * @returns Map of file to Map of test to outcome, and `said`: lines of ours
+ */
+export async function runFiles(files, suite, node, env, atOnce) {
+  const run = new Map(files.map((file) => [file, undefined]));
+  const said = [];
+  const left = [...files];
+  const work = async (slot) => {
+    for (let file = left.shift(); file !== undefined; file = left.shift()) {
+      const { tests, lines } = await runFile(file, suite, node, { ...env, TEST_THREAD_ID: String(slot) });
+      run.set(file, tests);
+      said.push(...lines);
+    }
+  };
+  await Promise.all(Array.from({ length: suite.serial ? 1 : atOnce }, (_, slot) => work(slot)));
+  return { run, said };
+}
+
+async function runFile(file, suite, node, env) {
+  const { command, read } = RUNNERS[suite.runner];
+  const scratch = mkdtempSync(join(tmpdir(), 'suites-'));
+  const report = join(scratch, 'report');
+  try {
+    const path = join(suite.cwd, file);
+    const { output, ending } = await execute(node, command(path, suite, report), {
+      cwd: suite.cwd,
+      env: { ...cleanEnvironment(node), ...suite.env, ...env },
+      timeoutMs: suite.timeoutMs ?? 120_000,
+    });
+    const tests = read({ output, report: readIfThere(report) }, suite);
+    const failed = ending !== 'exit code 0';
+    tests.set(PROCESS, { outcome: failed ? 'failed' : 'passed', ...(failed && { why: `${ending}\n${tail(output)}` }) });
+    return { tests, lines: ownLines(output) };
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+function execute(node, args, { cwd, env, timeoutMs }) {
+  // In a group of its own, so that what it leaves running ends with it.
+  const child = spawn(node, args, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (chunk) => {
+      if (output.length < OUTPUT_LIMIT) output += chunk;
+    });
+  }
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    endGroup(child.pid);
+  }, timeoutMs);
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    // What it started may keep its output open for ever.
+    child.once('exit', () => {
+      endGroup(child.pid);
+    });
+    child.once('close', (code, signal) => {
+      clearTimeout(timer);
+      const ending = late ? `not over after ${timeoutMs / 1000} s` : signal ? `signal ${signal}` : `exit code ${code}`;
+      resolve({ output, ending });
+    });
+  });
+}
+
+function endGroup(pid) {
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // All of it has ended.
+  }
+}
+
+/** Ours is that of npm, of a test run, or of someone who tries the agent. */
+function cleanEnvironment(node) {
+  const kept = Object.entries(process.env).filter(
+    ([name]) => !/^(OTEL_|HOOKLINE_|npm_|PG[A-Z]|MYSQL_|NODE_|FORCE_COLOR$|NO_COLOR$|INIT_CWD$|COLOR$)/.test(name),
+  );
+  const env = Object.fromEntries(kept);
+  return { ...env, PATH: `${dirname(node)}${delimiter}${env.PATH ?? ''}` };
+}
+
+/** Variables under which a file runs with a preload. */
+export function preload(url, env = {}) {
+  return { NODE_OPTIONS: `--import ${url}`, ...env };
+}
+
+/** A preload that does nothing. */
+export const EMPTY_PRELOAD = 'data:text/javascript,';
+
+/** Ours. */
+export function agentPreload(root) {
+  return pathToFileURL(join(root, 'register.mjs')).href;
+}
+
+function readIfThere(path) {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+function tail(text) {
+  return text.trimEnd().split('\n').slice(-30).join('\n');
+}
