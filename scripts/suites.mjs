@@ -51,6 +51,11 @@ const WAYS = {
 };
 
 const rows = [];
+const folders = new Set();
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
+process.on('exit', () => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
 try {
   for (const entry of [...TABLE, nodeEntry(nodeVersion)]) {
     if (names.length > 0 && !names.some((name) => `${entry.name}`.includes(name))) continue;
@@ -63,6 +68,7 @@ try {
     console.log(`\n=== ${entry.name} ${entry.version}`);
     // Not in the cache itself: tests write into their folder, and some want no part of its path to begin with a dot.
     const folder = mkdtempSync(join(tmpdir(), 'hookline-suites-'));
+    folders.add(folder);
     try {
       cpSync(await prepare(entry), folder, { recursive: true, verbatimSymlinks: true });
       rows.push({ entry, ...(await compare(entry, folder)) });
@@ -70,6 +76,7 @@ try {
       rows.push({ entry, problems: [`could not be run: ${error.message.trim()}`] });
     } finally {
       rmSync(folder, { recursive: true, force: true });
+      folders.delete(folder);
     }
   }
 } finally {
@@ -91,7 +98,9 @@ async function compare(entry, folder) {
     if (files.length === 0 && paths.length === 0) throw new Error(`there are no files in ${here.cwd}`);
     const label = (file) => join(suite.cwd, file).replace(/^(\.\/)?node_modules\//, '');
     const run = async (way, some) => {
+      const startMs = performance.now();
       const result = await runFiles(some, here, node, WAYS[way], availableParallelism());
+      console.log(`${way}: ${some.length} files in ${((performance.now() - startMs) / 1000).toFixed(0)} s`);
       for (const line of result.said) said.add(line);
       return result.run;
     };

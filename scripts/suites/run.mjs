@@ -8,6 +8,12 @@ import { ownLines, PROCESS, parseOutput, parseReport } from './results.mjs';
 
 const OUTPUT_LIMIT = 2 ** 20;
 
+/** Groups of processes that run: they have left ours, so nothing else ends them when we are interrupted. */
+const groups = new Set();
+process.on('exit', () => {
+  for (const pid of groups) endGroup(pid);
+});
+
 /** How the command of a file looks, and how its tests are read; `report` is a file for the reporter. */
 const RUNNERS = {
   'node:test': {
@@ -81,6 +87,7 @@ async function runFile(file, suite, node, env) {
 function execute(node, args, { cwd, env, timeoutMs }) {
   // In a group of its own, so that what it leaves running ends with it.
   const child = spawn(node, args, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  groups.add(child.pid);
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (chunk) => {
@@ -107,6 +114,7 @@ function execute(node, args, { cwd, env, timeoutMs }) {
 }
 
 function endGroup(pid) {
+  groups.delete(pid);
   try {
     process.kill(-pid, 'SIGKILL');
   } catch {
