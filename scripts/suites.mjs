@@ -13,7 +13,7 @@ import { startServers } from './servers/start.mjs';
 import { root } from './suite.mjs';
 import { startReceiver } from './suites/receiver.mjs';
 import { causeOf, count, differences } from './suites/results.mjs';
-import { agentPreload, EMPTY_PRELOAD, preload, runFiles } from './suites/run.mjs';
+import { agentPreload, EMPTY_PRELOAD, preload, runFile } from './suites/run.mjs';
 import { prepare } from './suites/sources.mjs';
 import { filesOf, nodeEntry, TABLE } from './suites/table.mjs';
 import { isAtLeast } from './versions-table.mjs';
@@ -37,16 +37,18 @@ const paths = words.filter((word) => word.includes('/'));
 // Their tests do as they like with databases: one of our own before one that somebody uses.
 process.env.HOOKLINE_TEST_SERVERS_FROM ??= 'environment,private,default,install,docker';
 const servers = await startServers();
-const receiver = await startReceiver();
+// Of files that are run again the spans do not count.
+const [receiver, receiverAgain] = [await startReceiver(), await startReceiver()];
 const agent = {
-  OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url,
+  OTEL_EXPORTER_OTLP_ENDPOINT: receiverAgain.url,
   // Processes that are killed by their tests, or end in ways that nobody can watch, have sent what they had by then.
   OTEL_BSP_SCHEDULE_DELAY: '200',
 };
 const WAYS = {
   bare: {},
   empty: preload(EMPTY_PRELOAD),
-  traced: preload(agentPreload(root), agent),
+  traced: preload(agentPreload(root), { ...agent, OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url }),
+  again: preload(agentPreload(root), agent),
   silent: preload(agentPreload(root), { ...agent, OTEL_PROPAGATORS: 'none' }),
 };
 
@@ -81,69 +83,79 @@ try {
   }
 } finally {
   receiver.close();
+  receiverAgain.close();
   await servers.close();
 }
 report(rows);
 
 async function compare(entry, folder) {
+  const result = { found: [], said: new Set(), bare: new Map(), traced: new Map(), problems: [] };
   const env = await serverVariables(entry.server);
-  const spans = new Map();
-  const totals = { bare: new Map(), traced: new Map() };
-  const found = [];
-  const said = new Set();
+  receiver.spans.clear();
   for (const suite of entry.suites) {
     const here = { ...suite, folder, cwd: join(folder, suite.cwd), env: { ...suite.env, ...env } };
     for (const [file, reason] of Object.entries(suite.skip ?? {})) console.log(`not run: ${file}: ${reason}`);
     const files = filesOf(here).filter((file) => paths.length === 0 || paths.some((path) => file.includes(path)));
-    if (files.length === 0 && paths.length === 0) throw new Error(`there are no files in ${here.cwd}`);
-    const label = (file) => join(suite.cwd, file).replace(/^(\.\/)?node_modules\//, '');
-    const run = async (way, some) => {
-      const startMs = performance.now();
-      const result = await runFiles(some, here, node, WAYS[way], availableParallelism());
-      console.log(`${way}: ${some.length} files in ${((performance.now() - startMs) / 1000).toFixed(0)} s`);
-      for (const line of result.said) said.add(line);
-      return result.run;
-    };
-    const bare = await run('bare', files);
-    receiver.spans.clear();
-    const traced = await run('traced', files);
-    for (const [scope, number] of receiver.spans) spans.set(scope, (spans.get(scope) ?? 0) + number);
-    for (const [file, tests] of bare) totals.bare.set(label(file), tests);
-    printFailures(bare, label);
-    for (const [file, tests] of traced) totals.traced.set(label(file), tests);
-
-    const differing = differences(bare, traced);
-    const outcomes = await runAgain(run, [...new Set(differing.map(({ file }) => file))]);
-    for (const difference of differing) {
-      const again = Object.fromEntries(
-        Object.entries(outcomes).map(([way, runs]) => [
-          way,
-          runs.map((tests) => tests.get(difference.file).get(difference.name)?.outcome ?? 'missing'),
-        ]),
-      );
-      const labelled = { ...difference, file: label(difference.file) };
-      found.push({ ...labelled, cause: causeOf(difference, again), reason: reasonOf(entry, labelled) });
-    }
+    if (files.length === 0 && paths.length === 0) throw new Error(`there are no files in ${suite.cwd}`);
+    const label = (file) => join(suite.cwd, file).replace(/^node_modules\//, '');
+    await inParallel(files, suite.serial ? 1 : availableParallelism(), (file, slot) =>
+      compareFile(file, { here, slot, label: label(file), entry, result }),
+    );
   }
-  print(found, said);
-  const unexplained = found.filter(({ cause, reason }) => (cause === 'agent' || cause === 'headers') && !reason);
-  const received = spans.get(`hookline/${entry.scope}`) ?? 0;
-  const problems = [...unexplained.map(({ file, name }) => `${file}: ${name}`)];
-  if (received === 0) problems.push(`no span of ${entry.scope} arrived`);
-  for (const line of said) if (/internal errors/.test(line)) problems.push(line);
-  for (const fault of receiver.faults.splice(0)) problems.push(`an export could not be read: ${fault}`);
-  return { found, problems, spans, received, bare: count(totals.bare), traced: count(totals.traced) };
+  const { found, said, problems } = result;
+  for (const { file, name, cause, reason } of found) {
+    if ((cause === 'agent' || cause === 'headers') && !reason) problems.push(`${file}: ${name}`);
+  }
+  for (const line of said) {
+    console.log(`said: ${line}`);
+    if (/internal errors/.test(line)) problems.push(line);
+  }
+  if (!receiver.spans.has(`hookline/${entry.scope}`)) problems.push(`no span of ${entry.scope} arrived`);
+  for (const { faults } of [receiver, receiverAgain]) {
+    for (const fault of faults.splice(0)) problems.push(`an export could not be read: ${fault}`);
+  }
+  const spans = new Map(receiver.spans);
+  return { found, problems, spans, bare: count(result.bare), traced: count(result.traced) };
 }
 
-/** By way: what became of the files each time. */
-async function runAgain(run, files) {
-  const outcomes = { bare: [], empty: [], traced: [], silent: [] };
-  if (files.length === 0) return outcomes;
-  console.log(`run again, ${AGAIN} times in each way, because tests differ: ${files.join(', ')}`);
-  for (let time = 0; time < AGAIN; time++) {
-    for (const way of Object.keys(outcomes)) outcomes[way].push(await run(way, files));
+/** Bare and traced, one after the other: a busy machine is as busy for both. */
+async function compareFile(file, { here, slot, label, entry, result }) {
+  const run = async (way) => {
+    const { tests, lines } = await runFile(file, here, node, { TEST_THREAD_ID: String(slot), ...WAYS[way] });
+    for (const line of lines) result.said.add(line);
+    return tests;
+  };
+  const bare = await run('bare');
+  const traced = await run('traced');
+  result.bare.set(label, bare);
+  result.traced.set(label, traced);
+  printFailures(label, bare);
+  const differing = differences(new Map([[label, bare]]), new Map([[label, traced]]));
+  if (differing.length === 0) return;
+  const again = { bare: [], empty: [], silent: [], traced: [] };
+  const outcomes = (name) =>
+    Object.fromEntries(
+      Object.entries(again).map(([way, runs]) => [way, runs.map((tests) => tests.get(name)?.outcome ?? 'missing')]),
+    );
+  const isFlakyBare = ({ bare, name }) => outcomes(name).bare.some((outcome) => outcome !== bare);
+  for (let time = 0; time < AGAIN && !differing.every(isFlakyBare); time++) {
+    for (const way of ['bare', 'empty', 'silent', 'traced'])
+      again[way].push(await run(way === 'traced' ? 'again' : way));
   }
-  return outcomes;
+  for (const difference of differing) {
+    const cause = causeOf(difference, outcomes(difference.name));
+    const one = { ...difference, cause, reason: reasonOf(entry, difference) };
+    result.found.push(one);
+    printDifference(one);
+  }
+}
+
+async function inParallel(items, atOnce, act) {
+  const left = [...items];
+  const work = async (slot) => {
+    for (let item = left.shift(); item !== undefined; item = left.shift()) await act(item, slot);
+  };
+  await Promise.all(Array.from({ length: atOnce }, (_, slot) => work(slot)));
 }
 
 /** The reason that a difference is inherent, of suites/differences.json. */
@@ -153,20 +165,17 @@ function reasonOf(entry, { file, name }) {
 }
 
 /** What fails without us is not ours to say more about, but a suite that mostly fails shows little. */
-function printFailures(bare, label) {
-  for (const [file, tests] of bare) {
-    const failed = [...tests].filter(([, { outcome }]) => outcome === 'failed').map(([name]) => name);
-    if (failed.length > 0)
-      console.log(`fails bare: ${label(file)}: ${failed.slice(0, 3).join(', ')}${failed.length > 3 ? ', …' : ''}`);
-  }
+function printFailures(file, bare) {
+  const failed = [...bare].filter(([, { outcome }]) => outcome === 'failed').map(([name]) => name);
+  if (failed.length === 0) return;
+  console.log(
+    `fails bare: ${file}: ${failed.slice(0, 3).join(', ')}${failed.length > 3 ? `, … (${failed.length})` : ''}`,
+  );
 }
 
-function print(found, said) {
-  for (const { file, name, bare, traced, cause, reason, why } of found) {
-    console.log(`differs: ${file}: ${name}: ${bare}, traced ${traced} (${reason ?? CAUSES[cause]})`);
-    if (!reason && cause !== 'flaky' && why) console.log(why.replace(/^/gm, '    '));
-  }
-  for (const line of said) console.log(`said: ${line}`);
+function printDifference({ file, name, bare, traced, cause, reason, why }) {
+  console.log(`differs: ${file}: ${name}: ${bare}, traced ${traced} (${reason ?? CAUSES[cause]})`);
+  if (!reason && cause !== 'flaky' && why) console.log(why.replace(/^/gm, '    '));
 }
 
 function report(rows) {

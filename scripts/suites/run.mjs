@@ -1,4 +1,4 @@
-// Runs test files, each in a process of its own, and says what became of their tests.
+// Runs a test file in a process of its own, and says what became of their tests.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -44,27 +44,12 @@ const RUNNERS = {
 };
 
 /**
- * Runs files, `atOnce` at a time.
- * @param suite `{ runner, folder, cwd, flags?, flagsOf?, prints?, env?, serial?, timeoutMs? }`
+ * Runs a file.
+ * @param suite `{ runner, folder, cwd, flags?, flagsOf?, prints?, env?, timeoutMs? }`
  * @param env variables on top of those of the suite
- * @returns Map of file to Map of test to outcome, and `said`: lines of ours
+ * @returns `tests`, a Map of name to outcome, and `lines` of ours
  */
-export async function runFiles(files, suite, node, env, atOnce) {
-  const run = new Map(files.map((file) => [file, undefined]));
-  const said = [];
-  const left = [...files];
-  const work = async (slot) => {
-    for (let file = left.shift(); file !== undefined; file = left.shift()) {
-      const { tests, lines } = await runFile(file, suite, node, { ...env, TEST_THREAD_ID: String(slot) });
-      run.set(file, tests);
-      said.push(...lines);
-    }
-  };
-  await Promise.all(Array.from({ length: suite.serial ? 1 : atOnce }, (_, slot) => work(slot)));
-  return { run, said };
-}
-
-async function runFile(file, suite, node, env) {
+export async function runFile(file, suite, node, env) {
   const { command, read } = RUNNERS[suite.runner];
   const scratch = mkdtempSync(join(tmpdir(), 'suites-'));
   const report = join(scratch, 'report');

@@ -14,7 +14,17 @@ const cache = join(root, '.cache', 'suites');
  * Makes the folder once per version and returns its path.
  * @param entry of the table
  */
-export async function prepare({ name, version, repository, ref, packages = [], needs = [], manifests = [], copies }) {
+export async function prepare({
+  name,
+  version,
+  repository,
+  ref,
+  packages = [],
+  needs = [],
+  manifests = [],
+  copies,
+  finish,
+}) {
   const target = join(cache, `${name.split(' ')[0]}-${version}`);
   if (existsSync(target)) return target;
   mkdirSync(cache, { recursive: true });
@@ -30,6 +40,7 @@ export async function prepare({ name, version, repository, ref, packages = [], n
       mkdirSync(dirname(into), { recursive: true });
       cpSync(join(checkout, from), into, { recursive: true });
     }
+    if (finish) await run(process.execPath, finish, { cwd: folder });
     renameSync(folder, target);
   } finally {
     for (const path of [folder, checkout]) rmSync(path, { recursive: true, force: true });

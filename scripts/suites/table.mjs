@@ -7,12 +7,15 @@
 //   packages      the package and what belongs to it, exact
 //   needs         what its tests need besides, in the versions of the `manifests` in the repository or in one given here
 //   copies        paths of the repository, and where they are laid
+//   finish        arguments of a Node.js that is run when all is there
 //   server        `postgres`, `mysql` or `amqp`: what has to be there, with the variables that say where
 //   suites        a runner with the files that it is given; `skip` has files that are not run, with the reason
 import { readdirSync, readFileSync } from 'node:fs';
 
 /** For mocha, whose 2 seconds a busy machine does not always keep. */
 const PATIENT = ['--timeout', '20000'];
+
+const BUILT = 'wants a file that only a build of the repository makes';
 
 const UNDICI_6 = [
   ...['', 'fetch/', 'busboy/', 'cache/', 'cookie/', 'eventsource/', 'interceptors/', 'node-fetch/', 'node-test/'],
@@ -40,15 +43,20 @@ const undici = (version, node, directories) => ({
     'ws',
     '@metcoder95/https-pem',
   ],
-  copies: [['test', 'node_modules/undici/test']],
+  copies: ['test', 'docs/examples'].map((path) => [path, `node_modules/undici/${path}`]),
+  // Makes certificates.
+  finish: ['--eval', "require('@metcoder95/https-pem/install')"],
   suites: [
     {
       runner: 'node:test',
       cwd: 'node_modules/undici',
       files: directories.map((directory) => new RegExp(`^test/${directory}[^/]+\\.js$`)),
       flags: ['--expose-gc'],
+      timeoutMs: 60_000,
       skip: {
-        'test/fetch/bundle.js': 'wants a file that only a build of the repository makes',
+        'test/fetch/bundle.js': BUILT,
+        'test/fetch/export-env-proxy-agent.js': BUILT,
+        'test/fetch/user-agent.js': BUILT,
         'test/node-fetch/utils/chai-setup.js': 'is no test',
       },
     },
