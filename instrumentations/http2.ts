@@ -276,9 +276,7 @@ function clientOperation(tracing: Tracing): Operation<ClientHttp2Session, [unkno
       write((name, value) => {
         if (field(headers, name) === undefined && !(traced && name === 'tracestate')) added[name] = value;
       });
-      call.args[0] = Array.isArray(headers)
-        ? [...headers, ...Object.entries(added).flat()]
-        : { ...(headers as object | undefined), ...added };
+      if (Object.keys(added).length > 0) call.args[0] = withFields(headers as object | undefined, added);
     },
     settle: ({ self }, stream, done) => {
       const prototype = prototypeOf(stream);
@@ -324,6 +322,14 @@ function endSpan(span: Span, answer: Answer | undefined, tracing: Tracing): void
     header: (name: string) => headers[name],
   };
   endClientSpan(span, response, tracing.config.http);
+}
+
+/** A copy with more fields. Symbols belong to headers in both of their forms: they say which are never to be indexed. */
+function withFields(headers: object | undefined, added: Record<string, string>): object {
+  if (!Array.isArray(headers)) return { ...headers, ...added };
+  const copy: unknown[] & Record<symbol, unknown> = [...headers, ...Object.entries(added).flat()] as never;
+  for (const key of Object.getOwnPropertySymbols(headers)) copy[key] = (headers as unknown as typeof copy)[key];
+  return copy;
 }
 
 /** Header names are lower case on the wire, but applications may write them otherwise. */
