@@ -144,7 +144,7 @@ async function compareFile(file, { here, slot, label, entry, result }) {
   }
   for (const difference of differing) {
     const cause = causeOf(difference, outcomes(difference.name));
-    const one = { ...difference, cause, reason: reasonOf(entry, difference) };
+    const one = { ...difference, cause, reason: reasonOf(entry, difference, cause) };
     result.found.push(one);
     printDifference(one);
   }
@@ -158,10 +158,11 @@ async function inParallel(items, atOnce, act) {
   await Promise.all(Array.from({ length: atOnce }, (_, slot) => work(slot)));
 }
 
-/** The reason that a difference is inherent, of suites/differences.json. */
-function reasonOf(entry, { file, name }) {
-  return known.find((one) => entry.name.startsWith(one.library) && file === one.file && (one.test ?? name) === name)
-    ?.reason;
+/** The reason that a difference is inherent, of suites/differences.json, where its cause is the one that is known. */
+function reasonOf(entry, { file, name }, cause) {
+  const isIt = (one) =>
+    entry.name.startsWith(one.library) && file === one.file && (one.test ?? name) === name && cause === one.cause;
+  return known.find(isIt)?.reason;
 }
 
 /** What fails without us is not ours to say more about, but a suite that mostly fails shows little. */

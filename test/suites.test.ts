@@ -159,6 +159,7 @@ describe('the table', () => {
     library: string;
     file: string;
     test?: string;
+    cause: string;
     reason: string;
   }[];
 
@@ -180,6 +181,7 @@ describe('the table', () => {
     }
     for (const one of known) {
       expect(one.reason.length, one.file).toBeGreaterThan(10);
+      expect(['headers', 'agent'], one.file).toContain(one.cause);
       expect(
         entries.some(({ name }) => name.startsWith(one.library)),
         one.library,
