@@ -26,7 +26,8 @@ const RUNNERS = {
     read: ({ report }) => parseReport(report),
   },
   mocha: {
-    command: (file, { flags = [], folder }, report) => [
+    command: (file, { flags = [], nodeFlags = [], folder }, report) => [
+      ...nodeFlags,
       join(folder, 'node_modules/mocha/bin/_mocha'),
       '--reporter',
       fileURLToPath(new URL('./mocha-reporter.cjs', import.meta.url)),
@@ -45,7 +46,7 @@ const RUNNERS = {
 
 /**
  * Runs a file.
- * @param suite `{ runner, folder, cwd, flags?, flagsOf?, prints?, env?, timeoutMs? }`
+ * @param suite `{ runner, folder, cwd, flags?, nodeFlags?, flagsOf?, prints?, env?, timeoutMs? }`
  * @param env variables on top of those of the suite
  * @returns `tests`, a Map of name to outcome, and `lines` of ours
  */

@@ -207,8 +207,11 @@ export const TABLE = [
         runner: 'mocha',
         cwd: 'node_modules/@grpc/grpc-js',
         files: [/^build\/test\/test-[^/]+\.ts$/],
+        // Some of its certificates have keys of 1024 bits.
+        nodeFlags: ['--tls-cipher-list=DEFAULT@SECLEVEL=0'],
         // The package itself registers what a few of the files expect to be there.
         flags: ['--require', 'ts-node/register', '--require', './build/src/index.js', ...PATIENT],
+        skip: { 'build/test/test-pick-first.ts': 'wants constants that only a compiler with all types puts in' },
         env: {
           GRPC_EXPERIMENTAL_ENABLE_OUTLIER_DETECTION: 'true',
           TS_NODE_SKIP_IGNORE: 'true',
