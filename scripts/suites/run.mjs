@@ -40,7 +40,7 @@ const RUNNERS = {
   },
   script: {
     command: (file, { flags = [], flagsOf = () => [] }) => [...flags, ...flagsOf(file), file],
-    read: ({ output }, { prints = {} }) => parseOutput(output, prints),
+    read: ({ stdout }, { prints = {} }) => parseOutput(stdout, prints),
   },
 };
 
@@ -56,15 +56,16 @@ export async function runFile(file, suite, node, env) {
   const report = join(scratch, 'report');
   try {
     const path = join(suite.cwd, file);
-    const { output, ending } = await execute(node, command(path, suite, report), {
+    const { stdout, stderr, ending } = await execute(node, command(path, suite, report), {
       cwd: suite.cwd,
       env: { ...cleanEnvironment(node), ...suite.env, ...env },
       timeoutMs: suite.timeoutMs ?? 120_000,
     });
-    const tests = read({ output, report: readIfThere(report) }, suite);
+    const tests = read({ stdout, report: readIfThere(report) }, suite);
     const failed = ending !== 'exit code 0';
-    tests.set(PROCESS, { outcome: failed ? 'failed' : 'passed', ...(failed && { why: `${ending}\n${tail(output)}` }) });
-    return { tests, lines: ownLines(output) };
+    const why = `${ending}\n${tail(stdout)}\n${tail(stderr)}`;
+    tests.set(PROCESS, { outcome: failed ? 'failed' : 'passed', ...(failed && { why }) });
+    return { tests, lines: ownLines(stderr) };
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
@@ -74,10 +75,11 @@ function execute(node, args, { cwd, env, timeoutMs }) {
   // In a group of its own, so that what it leaves running ends with it.
   const child = spawn(node, args, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
   groups.add(child.pid);
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (chunk) => {
-      if (output.length < OUTPUT_LIMIT) output += chunk;
+  // Apart: a warning in the middle of a line would hide what that line says.
+  const output = { stdout: '', stderr: '' };
+  for (const name of Object.keys(output)) {
+    child[name].setEncoding('utf8').on('data', (chunk) => {
+      if (output[name].length < OUTPUT_LIMIT) output[name] += chunk;
     });
   }
   let late = false;
@@ -94,7 +96,7 @@ function execute(node, args, { cwd, env, timeoutMs }) {
     child.once('close', (code, signal) => {
       clearTimeout(timer);
       const ending = late ? `not over after ${timeoutMs / 1000} s` : signal ? `signal ${signal}` : `exit code ${code}`;
-      resolve({ output, ending });
+      resolve({ ...output, ending });
     });
   });
 }
