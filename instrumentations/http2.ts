@@ -82,13 +82,21 @@ const isNewCancel = firstTime();
 interface Exchange {
   /** What the stream's listeners run in. */
   readonly context: TraceContext;
-  readonly done: Done;
+  /** Gone once the span has ended: an application that keeps its streams does not keep their spans. */
+  done: Done | undefined;
   error: unknown;
   /** The application closed the stream. */
   cancelled: boolean;
 }
 
 const exchangeOf = createStamp<Exchange>();
+
+/** The first call counts. */
+function finish(exchange: Exchange, error: unknown, value?: unknown): void {
+  const { done } = exchange;
+  exchange.done = undefined;
+  done?.(error, value);
+}
 
 function patchStream(
   prototype: object,
@@ -135,7 +143,7 @@ function beginStream(
   const fields = headers as Headers;
   if (isUnwanted(fields, tracing)) {
     const context = tracing.mute((name) => fields[name]);
-    exchangeOf.set(target, { context, done: () => {}, error: undefined, cancelled: false });
+    exchangeOf.set(target, { context, done: undefined, error: undefined, cancelled: false });
     return context;
   }
   const begun = tracing.begin(operation, { self: server, args: [target, fields] });
@@ -161,7 +169,7 @@ function onServerEvent(exchange: Exchange, stream: object, event: unknown, arg: 
   const error = cut
     ? { code: 'ERR_HTTP2_STREAM_ERROR', message: `the stream was closed with code ${rstCode}` }
     : undefined;
-  exchange.done(exchange.error ?? error, stream);
+  finish(exchange, exchange.error ?? error, stream);
 }
 
 function serverOperation(tracing: Tracing): Operation<object, [ServerHttp2Stream, Headers]> {
@@ -374,18 +382,18 @@ const TIMEOUT = { name: 'TimeoutError', message: 'the request timed out' };
 function onClientEvent(exchange: Exchange, stream: object, event: unknown, arg: unknown): void {
   switch (event) {
     case 'response':
-      exchange.done(undefined, arg);
+      finish(exchange, undefined, arg);
       break;
     case 'timeout':
       exchange.error ??= TIMEOUT;
       break;
     case 'error':
-      exchange.done(failureOf(exchange, arg));
+      finish(exchange, failureOf(exchange, arg));
       break;
     case 'close': {
       const { rstCode } = stream as ClientHttp2Stream;
       const reset = { code: 'ERR_HTTP2_STREAM_ERROR', message: `the stream was closed with code ${rstCode}` };
-      exchange.done(exchange.cancelled ? exchange.error : (exchange.error ?? reset));
+      finish(exchange, exchange.cancelled ? exchange.error : (exchange.error ?? reset));
       break;
     }
   }
