@@ -1,0 +1,54 @@
+// What the cases have in common.
+const { createRequire } = require('node:module');
+const { join } = require('node:path');
+
+/** A package of the version under test: PACKAGES is the folder that it was installed in. */
+exports.load = (name) => createRequire(join(process.env.PACKAGES, 'noop.js'))(name);
+
+/**
+ * Keeps what an application leaves behind (a body that nobody reads, a request that never ends), and lets go of the oldest
+ * beyond `size`: so an application that is careless has a steady state too.
+ */
+exports.leftBehind = (letGo, size = 20) => {
+  const held = [];
+  return (thing) => {
+    held.push(thing);
+    if (held.length > size) letGo(held.shift());
+  };
+};
+
+/** Rejects unless the promise does; so a variant that is about a failure has one. */
+exports.failing = async (promise) => {
+  let value;
+  try {
+    value = await promise;
+  } catch {
+    return;
+  }
+  throw new Error(`should have failed, and gave ${String(value)}`);
+};
+
+/** Resolves with the arguments of the event, or of `error`, without listeners that stay. */
+exports.event = (emitter, ...names) =>
+  new Promise((resolve) => {
+    const listeners = names.map((name) => [name, (value) => finish({ name, value })]);
+    const finish = (outcome) => {
+      for (const [name, listener] of listeners) emitter.removeListener(name, listener);
+      resolve(outcome);
+    };
+    for (const [name, listener] of listeners) emitter.on(name, listener);
+  });
+
+/** How many different statements there are: as many as operations where the caches of statements have the time to fill. */
+exports.texts = Number(process.env.OPERATIONS) < 50_000 ? 10 : Number.POSITIVE_INFINITY;
+
+exports.ignore = () => {};
+
+/** A port where nobody listens. */
+exports.closedPort = async () => {
+  const server = require('node:net').createServer();
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+};
