@@ -4,6 +4,8 @@ const { event, ignore, leftBehind } = require('./tools.cjs');
 
 const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR } = http2.constants;
 
+const REQUESTS = 400;
+
 module.exports = async () => {
   const core = await listen((server) => server.on('stream', answer));
   const compatible = await listen((server) =>
@@ -16,10 +18,22 @@ module.exports = async () => {
     }),
   );
   const connect = ({ url }) => http2.connect(url).on('error', ignore);
-  const session = connect(core);
-  const other = connect(compatible);
+  /** A session, and after so many requests another: a server locks out clients that have cancelled a thousand. */
+  const sessions = (to) => {
+    let session = connect(to);
+    let requests = 0;
+    return () => {
+      if (++requests % REQUESTS === 0) {
+        session.close();
+        session = connect(to);
+      }
+      return session;
+    };
+  };
+  const session = sessions(core);
+  const other = sessions(compatible);
 
-  const ask = (path, on = session, headers = {}) => on.request({ ':path': path, ...headers }).on('error', ignore);
+  const ask = (path, on = session(), headers = {}) => on.request({ ':path': path, ...headers }).on('error', ignore);
   const read = async (stream) => {
     const { name, value } = await event(stream, 'response', 'close');
     if (name === 'close') throw new Error('closed without an answer');
@@ -35,7 +49,7 @@ module.exports = async () => {
   const variants = {
     get: () => read(ask('/')),
     post: async () => {
-      const stream = ask('/echo', session, { ':method': 'POST' });
+      const stream = ask('/echo', session(), { ':method': 'POST' });
       stream.end('a body');
       await read(stream);
     },
@@ -55,7 +69,7 @@ module.exports = async () => {
     },
     'aborted by a signal': async () => {
       const controller = new AbortController();
-      const stream = session.request({ ':path': '/never' }, { signal: controller.signal }).on('error', ignore);
+      const stream = session().request({ ':path': '/never' }, { signal: controller.signal }).on('error', ignore);
       await new Promise(setImmediate);
       controller.abort();
       if (!stream.closed) await event(stream, 'close');
@@ -66,7 +80,7 @@ module.exports = async () => {
       unread(stream);
     },
     'never ended request': async () => {
-      const stream = ask('/echo', session, { ':method': 'POST' });
+      const stream = ask('/echo', session(), { ':method': 'POST' });
       stream.write('a part');
       unended(stream);
       await new Promise(setImmediate);
@@ -75,10 +89,10 @@ module.exports = async () => {
       unanswered(ask('/never'));
       await new Promise(setImmediate);
     },
-    'compatible get': () => read(ask('/', other)),
-    'compatible error': () => read(ask('/broken', other)),
+    'compatible get': () => read(ask('/', other())),
+    'compatible error': () => read(ask('/broken', other())),
     'compatible aborted': async () => {
-      const stream = ask('/never', other);
+      const stream = ask('/never', other());
       await new Promise(setImmediate);
       cancel(stream);
       await event(stream, 'close');
@@ -97,7 +111,7 @@ module.exports = async () => {
   return {
     variants,
     close() {
-      for (const open of [session, other]) open.destroy();
+      for (const open of [session(), other()]) open.destroy();
     },
   };
 };
