@@ -4,7 +4,7 @@ const { event, ignore, leftBehind } = require('./tools.cjs');
 
 const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR } = http2.constants;
 
-const REQUESTS = 400;
+const REQUESTS = 80;
 
 module.exports = async () => {
   const core = await listen((server) => server.on('stream', answer));
@@ -18,13 +18,15 @@ module.exports = async () => {
     }),
   );
   const connect = ({ url }) => http2.connect(url).on('error', ignore);
+  // By then all that was left behind on it is gone.
+  const retired = leftBehind((session) => session.destroy(), 3);
   /** A session, and after so many requests another: a server locks out clients that have cancelled a thousand. */
   const sessions = (to) => {
     let session = connect(to);
     let requests = 0;
     return () => {
       if (++requests % REQUESTS === 0) {
-        session.close();
+        retired(session);
         session = connect(to);
       }
       return session;
