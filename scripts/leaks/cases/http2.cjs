@@ -4,7 +4,7 @@ const { event, ignore, leftBehind } = require('./tools.cjs');
 
 const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR } = http2.constants;
 
-const REQUESTS = 80;
+const REQUESTS = 1_600;
 
 module.exports = async () => {
   const core = await listen((server) => server.on('stream', answer));
