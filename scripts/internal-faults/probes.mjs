@@ -197,7 +197,7 @@ function isHarmless(node, own) {
     case 'ObjectExpression':
       return node.properties.every((item) => item.type === 'Property' && !item.computed && areHarmless(item.value));
     case 'MemberExpression':
-      return (!node.computed || node.property.type === 'Literal') && areHarmless(node.object);
+      return areHarmless(node.object) && (!node.computed || areHarmless(node.property));
     case 'ChainExpression':
       return areHarmless(node.expression);
     case 'AssignmentExpression':
