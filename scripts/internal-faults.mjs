@@ -6,6 +6,8 @@
 //   npm run test:faults:internal -- pg http          these scenarios
 //   npm run test:faults:internal -- --brief          a part of it, in a minute; --seed=7 repeats the choice
 //   npm run test:faults:internal -- --only=Guard.run functions whose id contains this
+//   npm run test:faults:internal -- --absorbed       also says whose failures were counted nowhere
+//   npm run test:faults:internal -- --list           names of scenarios
 //
 // The agent is a build of its own, .dist-faults/ (internal-faults/probes.mjs), which is never packed.
 import { execFileSync, fork } from 'node:child_process';
@@ -57,6 +59,10 @@ const names = readdirSync(join(folder, 'scenarios'))
   .filter((name) => name !== 'tools' && name !== 'frameworks')
   .concat(FRAMEWORKS)
   .filter((name) => asked.length === 0 || asked.includes(name));
+if (flags.includes('--list')) {
+  console.log(names.join('\n'));
+  process.exit();
+}
 
 if (!flags.includes('--no-build')) {
   execFileSync(process.execPath, [join(root, 'scripts/build.mjs'), '--faults'], { stdio: 'inherit' });

@@ -146,7 +146,7 @@ function isNoStep(statement, own) {
     case 'BreakStatement':
       return true;
     case 'VariableDeclaration':
-      return statement.declarations.every(({ id, init }) => id.type === 'Identifier' && isQuiet(init));
+      return statement.declarations.every(({ id, init }) => isPlain(id) && isQuiet(init));
     case 'ExpressionStatement':
       return isQuiet(statement.expression);
     case 'ReturnStatement':
@@ -171,6 +171,13 @@ function isNoStep(statement, own) {
     default:
       return false;
   }
+}
+
+/** A name, or several for what is taken out of one value as it is. */
+function isPlain(pattern) {
+  if (pattern === null || pattern.type === 'Identifier') return true;
+  if (pattern.type === 'ArrayPattern') return pattern.elements.every(isPlain);
+  return pattern.type === 'ObjectPattern' && pattern.properties.every(({ value }) => value?.type === 'Identifier');
 }
 
 /** Nothing of it throws by itself: names, literals, comparisons, fields, and calls that are no steps. */
@@ -211,7 +218,7 @@ function isHarmless(node, own) {
 
 /** Of what Node has, and of ours by the name of an object or a private field. */
 const QUIET_CALL =
-  /^(Reflect\.(apply|construct)|storage\.run|Object\.getPrototypeOf|tracing\.\w+|\w+\.slice|.+\.#\w+(\.\w+)?)$/;
+  /^(Reflect\.(apply|construct)|storage\.run|Object\.getPrototypeOf|tracing\.\w+|begun\.end|\w+\.slice|.+\.#\w+(\.\w+)?)$/;
 
 function isQuietCall(name, own) {
   return own.has(name) || QUIET_CALL.test(name);
