@@ -98,6 +98,28 @@ describe('a probe', () => {
     expect(reached).toEqual(['inner']);
   });
 
+  it('is inside of branches that are taken without a step', () => {
+    const code = `
+      function replaced(on) {
+        let found = 0;
+        if (on === true) {
+          try {
+            found = Number('1');
+          } catch {
+            found = -1;
+          }
+        }
+        return found;
+      }`;
+    for (const [on, name, result] of [
+      ['true', undefined, 1],
+      ['true', 'replaced', -1],
+      ['false', 'replaced', 0],
+    ] as const) {
+      expect(play(`${code} const run = () => replaced(${on});`, name).result).toBe(result);
+    }
+  });
+
   it('is on each path that takes a first step of its own', () => {
     const code = `
       function replaced(original) {

@@ -123,6 +123,24 @@ function place(statements, own, insert) {
         if (ending === 'end') return 'end';
         continue;
       }
+      case 'IfStatement': {
+        const { test, consequent, alternate } = statement;
+        if (isNoStep(statement, own)) continue;
+        if (!isHarmless(test, own)) {
+          insert(statement.start);
+          return 'step';
+        }
+        const endings = [consequent, alternate].map((branch) => {
+          if (branch?.type === 'BlockStatement') return place(branch.body, own, insert);
+          if (branch?.type === 'IfStatement') return place([branch], own, insert);
+          if (!branch || isNoStep(branch, own)) return undefined;
+          // Without braces there is no room for a probe.
+          insert(statement.start);
+          return 'step';
+        });
+        if (endings.every((ending) => ending === 'step')) return 'step';
+        continue;
+      }
       case 'ReturnStatement':
       case 'ThrowStatement':
         if (isNoStep(statement, own)) return 'end';
