@@ -3,19 +3,23 @@
 // has its instrumentation switched off, which one line and the status say.
 //
 //   npm run test:faults:internal                     all scenarios, every function
-//   npm run test:faults:internal -- pg http          those whose names contain one of these
+//   npm run test:faults:internal -- pg http          these scenarios
 //   npm run test:faults:internal -- --brief          a part of it, in a minute; --seed=7 repeats the choice
 //   npm run test:faults:internal -- --only=Guard.run functions whose id contains this
+//   npm run test:faults:internal -- --absorbed       also says whose failures were counted nowhere
+//   npm run test:faults:internal -- --list           names of scenarios
 //
 // The agent is a build of its own, .dist-faults/ (internal-faults/probes.mjs), which is never packed.
 import { execFileSync, fork } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, request } from 'node:http';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { installPackages } from './packages.mjs';
 import { startServers } from './servers/start.mjs';
 import { root } from './suite.mjs';
+import { selectVersions } from './versions-table.mjs';
 
 const folder = join(root, 'scripts/internal-faults');
 const flags = process.argv.slice(2).filter((argument) => argument.startsWith('--'));
@@ -33,12 +37,32 @@ const FRESH_ROUNDS = 3;
 const BRIEF_SHARE = 5;
 const PROCESS_MS = 60_000;
 
+/** A function that is called again and again is called from several places: it fails once in each of so many calls. */
+const MAX_CALLS = 4;
+
+/** The scenario of all of these is frameworks.cjs. */
+const FRAMEWORKS = [
+  ...['connect', 'express', 'fastify', 'find-my-way', 'hapi', 'hono', 'koa', 'nestjs', 'restify', 'router'],
+];
+/** Of these, the newest version in test/versions.json is installed; the rest is among our own packages. */
+const INSTALLED = ['graphql', 'pg', 'ws', ...FRAMEWORKS];
 /** What turns on what a scenario is for. */
-const VARIABLES = { 'child-process': { HOOKLINE_CHILD_PROCESS_CONTEXT: 'true' } };
+const VARIABLES = {
+  'child-process': { HOOKLINE_CHILD_PROCESS_CONTEXT: 'true' },
+  ...Object.fromEntries(
+    FRAMEWORKS.map((name) => [name, { [`OTEL_INSTRUMENTATION_${name.toUpperCase()}_SPANS`]: 'all' }]),
+  ),
+};
 
 const names = readdirSync(join(folder, 'scenarios'))
   .map((file) => file.replace('.cjs', ''))
-  .filter((name) => name !== 'tools' && (asked.length === 0 || asked.some((part) => name.includes(part))));
+  .filter((name) => name !== 'tools' && name !== 'frameworks')
+  .concat(FRAMEWORKS)
+  .filter((name) => asked.length === 0 || asked.includes(name));
+if (flags.includes('--list')) {
+  console.log(names.join('\n'));
+  process.exit();
+}
 
 if (!flags.includes('--no-build')) {
   execFileSync(process.execPath, [join(root, 'scripts/build.mjs'), '--faults'], { stdio: 'inherit' });
@@ -55,6 +79,8 @@ const environment = {
   ...(names.some((name) => name.startsWith('amqp')) && (await brokerEnvironment())),
 };
 
+/** Of installed packages, by scenario. */
+const folders = new Map();
 const findings = [];
 const rows = [];
 const jobs = [];
@@ -89,20 +115,23 @@ async function playScenario(name) {
   const difference = differenceOf(expected, bare.rounds[2].seen);
   if (expected.stray.length > 0) throw new Error(`${name}: without the agent: ${expected.stray[0]}`);
   if (difference) throw new Error(`${name}: two rounds without the agent differ: ${difference}`);
-  const scanFile = join(directory, name);
+  const scanFile = join(directory, `${name}-ids`);
   const scan = await run(name, { rounds: 3, scanFile }, true);
   const problem = problemOf(scan, bare);
   if (problem) throw new Error(`${name}: with the agent, nothing failing: ${problem}`);
   const ids = readFileSync(scanFile, 'utf8').trim().split('\n');
-  const [, second, third] = scan.rounds.map(({ reached }) => new Set(reached));
+  const [, second, third] = scan.rounds.map(({ reached }) => new Map(reached));
   const wanted = ids.filter((id) => only === undefined || id.includes(only));
   const steady = wanted.filter((id) => second.has(id) && third.has(id));
   const row = { name, reached: ids.length, steady: 0, fresh: 0, off: 0, absorbed: 0, notSeen: 0, problems: 0 };
   rows.push(row);
   const context = { name, bare, expected, row };
   const tries = steady
-    .flatMap((id) => [1, ALWAYS].map((times) => ({ id, times })))
-    .filter(({ id, times }) => isChosen(`${name} ${times} ${id}`));
+    .flatMap((id) => [
+      ...callsOf(second.get(id)).map((skip) => ({ id, times: 1, skip })),
+      { id, times: ALWAYS, skip: 0 },
+    ])
+    .filter(({ id, times, skip }) => isChosen(`${name} ${times} ${skip} ${id}`));
   for (const half of [0, 1]) {
     const part = tries.filter((_, at) => at < tries.length / 2 === (half === 0));
     if (part.length > 0) jobs.push(() => playSteady(context, part).catch((error) => scenarioFailed(name, error)));
@@ -116,6 +145,12 @@ function addFresh(context, id) {
     shared.add(id);
   }
   if (isChosen(`${context.name} ${id}`)) jobs.push(() => playFresh(context, id));
+}
+
+/** Which of so many calls of a round are to fail: the first one, and some of those that follow. */
+function callsOf(count) {
+  const step = Math.max(1, count / MAX_CALLS);
+  return Array.from({ length: Math.min(count, MAX_CALLS) }, (_, at) => Math.floor(at * step));
 }
 
 /** All of them, or with `--brief` others for each seed. */
@@ -231,7 +266,10 @@ function describeEnd({ code, signal, crashed, stderr }) {
 /** Runs app.cjs to its end. */
 async function run(name, plan, traced, onMessage = () => {}) {
   const result = { rounds: [], stdout: '', stderr: '' };
+  const file = `${FRAMEWORKS.includes(name) ? 'frameworks' : name}.cjs`;
+  const installed = await installedFor(name);
   const child = fork(join(folder, 'app.cjs'), {
+    cwd: installed.cwd,
     execArgv: traced
       ? ['--require', join(folder, 'preload.cjs'), '--require', join(root, '.dist-faults/register.js')]
       : [],
@@ -239,7 +277,9 @@ async function run(name, plan, traced, onMessage = () => {}) {
       ...inherited(),
       ...environment,
       ...VARIABLES[name],
-      HOOKLINE_FAULT_PLAN: JSON.stringify({ scenario: join(folder, 'scenarios', `${name}.cjs`), ...plan }),
+      VERSION: installed.version,
+      NODE_ENV: 'production',
+      HOOKLINE_FAULT_PLAN: JSON.stringify({ scenario: join(folder, 'scenarios', file), argument: name, ...plan }),
     },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     serialization: 'advanced',
@@ -273,6 +313,23 @@ async function run(name, plan, traced, onMessage = () => {}) {
   clearTimeout(timer);
   if (error) throw error;
   return Object.assign(result, { code, signal });
+}
+
+/** The folder that a scenario runs in, with its packages. */
+function installedFor(name) {
+  if (!INSTALLED.includes(name)) return { cwd: root };
+  if (!folders.has(name)) folders.set(name, install(name));
+  return folders.get(name);
+}
+
+async function install(name) {
+  const [{ version, packages }] = selectVersions(name, 'newest', process.versions.node).selected;
+  const cwd = join(directory, `${name}-packages`);
+  mkdirSync(cwd);
+  const loader = 'export const load = async (name) => { const all = await import(name); return all.default ?? all; };';
+  writeFileSync(join(cwd, 'load.mjs'), loader);
+  symlinkSync(join(await installPackages(...packages), 'node_modules'), join(cwd, 'node_modules'), 'junction');
+  return { cwd, version };
 }
 
 function inherited() {

@@ -1,6 +1,10 @@
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
+import { definitions } from '../instrumentations/index';
 import { withProbes } from '../scripts/internal-faults/probes.mjs';
+import { root } from './support/run-app';
 
 /** Runs `code` with probes, of which the one whose id ends with `failing` throws; what `run()` returns, and who was reached. */
 function play(code: string, failing?: string): { result: unknown; reached: string[] } {
@@ -76,7 +80,7 @@ describe('a probe', () => {
   it('of a function with a step outside of its try is thrown at whoever called it', () => {
     for (const body of [
       "const size = Number('1'); try { return size; } catch { return 0; }",
-      'const { length } = arguments; try { return length; } catch { return 0; }',
+      'const [length = Number(1)] = arguments; try { return length; } catch { return 0; }',
       "try { return Reflect.apply(String, null, ['a']); } finally { Number('1'); }",
     ]) {
       expect(play(`function replaced() { ${body} } const run = () => replaced();`, 'replaced').result).toBe(
@@ -92,6 +96,28 @@ describe('a probe', () => {
       function handOver() { if (state.on !== true) return undefined; const value = arguments[0]; return inner(value); }
       const run = () => handOver(' a ');`);
     expect(reached).toEqual(['inner']);
+  });
+
+  it('is inside of branches that are taken without a step', () => {
+    const code = `
+      function replaced(on) {
+        let found = 0;
+        if (on === true) {
+          try {
+            found = Number('1');
+          } catch {
+            found = -1;
+          }
+        }
+        return found;
+      }`;
+    for (const [on, name, result] of [
+      ['true', undefined, 1],
+      ['true', 'replaced', -1],
+      ['false', 'replaced', 0],
+    ] as const) {
+      expect(play(`${code} const run = () => replaced(${on});`, name).result).toBe(result);
+    }
   });
 
   it('is on each path that takes a first step of its own', () => {
@@ -112,4 +138,14 @@ describe('a probe', () => {
     expect([play(returns).result, play(throws).result]).toEqual(['value', 'its own']);
     for (const path of [returns, throws]) expect(play(path, 'replaced').result).toBe('injected into replaced');
   });
+});
+
+it('has a scenario for each instrumentation', () => {
+  const list = execFileSync(process.execPath, [join(root, 'scripts/internal-faults.mjs'), '--list'], {
+    encoding: 'utf8',
+  });
+  const scenarios = list.trim().split('\n');
+  // The one of undici is called after what most applications use of it.
+  const names = definitions.map(({ name }) => (name === 'undici' ? 'fetch' : name));
+  expect(scenarios).toEqual(expect.arrayContaining(names));
 });

@@ -1,6 +1,6 @@
 // The application: plays one scenario again and again, and tells over IPC what it saw of it. HOOKLINE_FAULT_PLAN says what
-// else is to be done: { scenario, rounds, scanFile?, id?, times?, steady? }, with `steady` a list of { id, times } that are
-// played one after the other, each in rounds of its own.
+// else is to be done: { scenario, argument?, rounds, scanFile?, id?, times?, steady? }, with `steady` a list of
+// { id, times, skip } that are played one after the other, each in rounds of its own.
 const { join } = require('node:path');
 const { isDeepStrictEqual } = require('node:util');
 
@@ -33,7 +33,7 @@ main().catch((error) => {
 });
 
 async function main() {
-  const scenario = await withTimeout(require(plan.scenario).start(), 'start');
+  const scenario = await withTimeout(require(plan.scenario).start(plan.argument), 'start');
   // Only now: it would keep the process.
   process.channel.unref();
   if (plan.steady !== undefined) await steady(scenario);
@@ -57,10 +57,10 @@ async function steady(scenario) {
   await play(scenario);
   const warm = await play(scenario);
   if (!isDeepStrictEqual(warm, plan.expected)) return send({ unlike: warm });
-  for (const { id, times } of plan.steady) {
+  for (const { id, times, skip } of plan.steady) {
     await send({ begin: { id, times } });
     faults.lines.length = 0;
-    faults.arm(id, times);
+    faults.arm(id, times, skip);
     let seen;
     let settled = false;
     for (let round = 0; round < (times === 1 ? 1 : MAX_ROUNDS) && !settled; round++) {

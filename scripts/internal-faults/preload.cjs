@@ -14,17 +14,20 @@ const faults = {
   id: undefined,
   /** How often it still does. */
   times: 0,
+  /** Calls of it that pass before it does. */
+  skip: 0,
   /** How often it did. */
   fired: 0,
   /** Of the instrumentations that failed. */
   guards: new Set(),
-  /** Ids that were reached since app.cjs emptied it. */
-  reached: new Set(),
+  /** How often each was reached since app.cjs emptied it. */
+  reached: new Map(),
   /** Lines that the agent wrote to standard error. */
   lines: [],
-  arm(id, times) {
+  arm(id, times, skip = 0) {
     this.id = id;
     this.times = times;
+    this.skip = skip;
     this.fired = 0;
   },
 };
@@ -34,12 +37,13 @@ Object.defineProperty(globalThis, '__hooklineFault', {
   value: (id, self) => {
     if (self !== undefined && id.endsWith(' Guard.fail')) faults.guards.add(self);
     if (scanFile !== undefined) {
-      faults.reached.add(id);
+      faults.reached.set(id, (faults.reached.get(id) ?? 0) + 1);
       // At once: some are reached when the process ends.
       if (!scanned.has(id)) fs.appendFileSync(scanFile, `${id}\n`);
       scanned.add(id);
     }
     if (id !== faults.id || faults.fired >= faults.times) return;
+    if (faults.skip-- > 0) return;
     faults.fired++;
     throw new InjectedFault(`injected into ${id}`);
   },

@@ -123,6 +123,24 @@ function place(statements, own, insert) {
         if (ending === 'end') return 'end';
         continue;
       }
+      case 'IfStatement': {
+        const { test, consequent, alternate } = statement;
+        if (isNoStep(statement, own)) continue;
+        if (!isHarmless(test, own)) {
+          insert(statement.start);
+          return 'step';
+        }
+        const endings = [consequent, alternate].map((branch) => {
+          if (branch?.type === 'BlockStatement') return place(branch.body, own, insert);
+          if (branch?.type === 'IfStatement') return place([branch], own, insert);
+          if (!branch || isNoStep(branch, own)) return undefined;
+          // Without braces there is no room for a probe.
+          insert(statement.start);
+          return 'step';
+        });
+        if (endings.every((ending) => ending === 'step')) return 'step';
+        continue;
+      }
       case 'ReturnStatement':
       case 'ThrowStatement':
         if (isNoStep(statement, own)) return 'end';
@@ -146,7 +164,7 @@ function isNoStep(statement, own) {
     case 'BreakStatement':
       return true;
     case 'VariableDeclaration':
-      return statement.declarations.every(({ id, init }) => id.type === 'Identifier' && isQuiet(init));
+      return statement.declarations.every(({ id, init }) => isPlain(id) && isQuiet(init));
     case 'ExpressionStatement':
       return isQuiet(statement.expression);
     case 'ReturnStatement':
@@ -173,6 +191,13 @@ function isNoStep(statement, own) {
   }
 }
 
+/** A name, or several for what is taken out of one value as it is. */
+function isPlain(pattern) {
+  if (pattern === null || pattern.type === 'Identifier') return true;
+  if (pattern.type === 'ArrayPattern') return pattern.elements.every(isPlain);
+  return pattern.type === 'ObjectPattern' && pattern.properties.every(({ value }) => value?.type === 'Identifier');
+}
+
 /** Nothing of it throws by itself: names, literals, comparisons, fields, and calls that are no steps. */
 function isHarmless(node, own) {
   const areHarmless = (...nodes) => nodes.every((item) => isHarmless(item, own));
@@ -197,7 +222,7 @@ function isHarmless(node, own) {
     case 'ObjectExpression':
       return node.properties.every((item) => item.type === 'Property' && !item.computed && areHarmless(item.value));
     case 'MemberExpression':
-      return (!node.computed || node.property.type === 'Literal') && areHarmless(node.object);
+      return areHarmless(node.object) && (!node.computed || areHarmless(node.property));
     case 'ChainExpression':
       return areHarmless(node.expression);
     case 'AssignmentExpression':
@@ -211,7 +236,7 @@ function isHarmless(node, own) {
 
 /** Of what Node has, and of ours by the name of an object or a private field. */
 const QUIET_CALL =
-  /^(Reflect\.(apply|construct)|storage\.run|Object\.getPrototypeOf|tracing\.\w+|\w+\.slice|.+\.#\w+(\.\w+)?)$/;
+  /^(Reflect\.(apply|construct)|storage\.run|Object\.getPrototypeOf|tracing\.\w+|begun\.end|\w+\.slice|.+\.#\w+(\.\w+)?)$/;
 
 function isQuietCall(name, own) {
   return own.has(name) || QUIET_CALL.test(name);

@@ -1,5 +1,14 @@
-const pg = require('pg');
+const { createRequire } = require('node:module');
+const { Readable } = require('node:stream');
+const { pipeline } = require('node:stream/promises');
 const { called, events, failure, once, outcome } = require('./tools.cjs');
+
+// Of one installation, where the companions find the driver.
+const load = createRequire(`${process.cwd()}/load.cjs`);
+const pg = load('pg');
+const Cursor = load('pg-cursor');
+const QueryStream = load('pg-query-stream');
+const copy = load('pg-copy-streams');
 
 const rows = (result) => ({ rows: result.rows, count: result.rowCount, command: result.command });
 
@@ -105,6 +114,33 @@ exports.start = async () => {
         client.query(failing);
         seen.submitted.push(await submitted.done, await failing.done);
       }
+      const cursor = client.query(new Cursor('SELECT generate_series(1, 5) AS n'));
+      const read = (count) =>
+        called(
+          (done) => cursor.read(count, done),
+          (page) => page,
+        );
+      seen.cursor = [await read(2), await read(2), await read(2), await read(2)];
+      const left = client.query(new Cursor('SELECT generate_series(1, 5) AS n'));
+      seen.leftCursor = [await outcome(left.read(1)), await outcome(left.close())];
+      seen.badCursor = await outcome(client.query(new Cursor('SELECT wrong')).read(1));
+      const streamed = [];
+      for await (const row of client.query(new QueryStream('SELECT generate_series(1, 3) AS n'))) streamed.push(row);
+      seen.stream = streamed;
+      seen.badStream = await new Promise((resolve) => {
+        client
+          .query(new QueryStream('SELECT wrong'))
+          .on('error', (error) => resolve(failure(error)))
+          .resume();
+      });
+      // A COPY reads from the socket itself, which has to be done with what was before.
+      await client.query('SELECT 1');
+      const out = [];
+      for await (const chunk of client.query(copy.to('COPY (SELECT 1, 2) TO STDOUT'))) out.push(String(chunk));
+      seen.copyTo = out;
+      seen.copyFrom = await outcome(
+        pipeline(Readable.from([`${round}\t7\n${round}\t8\n`]), client.query(copy.from('COPY numbers FROM STDIN'))),
+      );
       await client.query('BEGIN');
       await client.query(insert, [round, 1]);
       await client.query('COMMIT');
