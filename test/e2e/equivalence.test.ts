@@ -7,7 +7,7 @@ import { amqpFrames } from '../support/amqp-frames';
 import { createCertificate } from '../support/certificate';
 import { expectSameAsBare } from '../support/compare';
 import { startHttpOrigin } from '../support/http-origin';
-import { http2FrameReader, type ReadFrames } from '../support/http2-frames';
+import { http2FrameReader, isHttp2, type ReadFrames } from '../support/http2-frames';
 import { startHttp2Origin } from '../support/http2-origin';
 import { mysqlPackets } from '../support/mysql-packets';
 import { testPackage, writeFolder } from '../support/packages';
@@ -170,10 +170,12 @@ describe('http2', () => {
 
 describe('fetch and undici', () => {
   let tap: Tap;
+  let readHttp2: ReadFrames;
   const closing: { close(): unknown }[] = [];
   beforeAll(async () => {
     const origin = await startHttpOrigin();
     tap = await startTap({ port: origin.port, host: '127.0.0.1' });
+    readHttp2 = await http2FrameReader();
     closing.push(tap, origin);
   });
   afterAll(() => Promise.all(closing.map((it) => it.close())));
@@ -182,7 +184,8 @@ describe('fetch and undici', () => {
     modules,
     ...(packages !== undefined && { packages }),
     env: { ORIGIN: `http://127.0.0.1:${tap.port}` },
-    observe: () => tap.take().map(httpText),
+    // H2CClient begins with HTTP/2, which the origin does not know.
+    observe: () => tap.take().map((bytes) => (isHttp2(bytes) ? readHttp2(bytes) : httpText(bytes))),
     traced: 'undici',
   });
   it.each(SYSTEMS)('global, %s under %s, %s', (...system) => expectEquivalent(system, play('fetch', {})), TIMEOUT_MS);

@@ -23,6 +23,11 @@ interface Decompressor {
   read(): { name: string; value: string; neverIndex: boolean } | null;
 }
 
+/** Whether a client began the connection with HTTP/2. */
+export function isHttp2(bytes: Buffer): boolean {
+  return bytes.toString('latin1', 0, PREFACE.length) === PREFACE;
+}
+
 export type ReadFrames = (bytes: Buffer) => string[];
 
 /**
@@ -40,7 +45,7 @@ export async function http2FrameReader(): Promise<ReadFrames> {
 function readFrames(bytes: Buffer, decompressor: Decompressor): string[] {
   const lines: string[] = [];
   const data = new Map<number, Buffer[]>();
-  const hasPreface = bytes.toString('latin1', 0, PREFACE.length) === PREFACE;
+  const hasPreface = isHttp2(bytes);
   let at = hasPreface ? PREFACE.length : 0;
   if (hasPreface) lines.push('preface');
   while (at + 9 <= bytes.length) {
