@@ -32,20 +32,19 @@ import { captureNamedParameters, captureParameters } from '../src/db/parameters'
 import { createQueryDescriber, type QueryDescription } from '../src/db/query';
 import { appendTraceComment } from '../src/db/sqlcommenter';
 import {
+  addStatement,
+  addTarget,
   commentFields,
   MAX_TEXT_LENGTH,
   STATUS_ERROR,
   type StatementTarget,
   statementName,
-  statementText,
 } from '../src/db/statement';
-import type { Done, Instrumentation, Operation, Span, TraceContext, Tracing } from '../src/hook/instrumentation';
-import { createStamp } from '../src/hook/stamp';
+import type { Begun, Instrumentation, Operation, Span, TraceContext, Tracing } from '../src/hook/instrumentation';
+import { createStamp, Foreign } from '../src/hook/stamp';
 import {
   CONNECTION_WAIT_TIME,
   DB_NAMESPACE,
-  DB_QUERY_SUMMARY,
-  DB_QUERY_TEXT,
   DB_RESPONSE_STATUS_CODE,
   DB_SYSTEM_NAME,
   ERROR_TYPE,
@@ -123,30 +122,59 @@ type Original = (...args: any[]) => any;
 
 /** One call of the application's, from its start until its last event. */
 class Execution {
-  span: Span | undefined;
   /** What had asked its pool before. */
   outer: Execution | undefined = undefined;
-  #done: Done | undefined;
+  #begun: Begun | undefined;
 
   constructor(
     /** What callbacks and listeners of the call run in. */
     readonly caller: TraceContext,
     /** What executes it; `undefined` when that is not known yet. */
     public connection: Connection | undefined,
-    span: Span | undefined,
-    done: Done | undefined,
+    begun: Begun | undefined,
   ) {
-    this.span = span;
-    this.#done = done;
+    this.#begun = begun;
+  }
+
+  /** Until it ends. */
+  get span(): Span | undefined {
+    return this.#begun?.span;
   }
 
   /** The first call counts. */
   finish(error: unknown): void {
-    const done = this.#done;
-    if (done === undefined) return;
-    this.#done = undefined;
-    this.span = undefined;
-    done(error);
+    const begun = this.#begun;
+    if (begun === undefined) return;
+    this.#begun = undefined;
+    begun.end(error);
+  }
+}
+
+/** On commands. */
+class ExecutionStamp extends Foreign {
+  #execution: Execution | undefined;
+
+  static get(command: object): Execution | undefined {
+    return #execution in command ? (command as ExecutionStamp).#execution : undefined;
+  }
+
+  static set(command: object, execution: Execution | undefined): void {
+    if (#execution in command) (command as ExecutionStamp).#execution = execution;
+    else new ExecutionStamp(command).#execution = execution;
+  }
+}
+
+/** On configurations. */
+class TargetStamp extends Foreign {
+  #target: StatementTarget | undefined;
+
+  static get(config: object): StatementTarget | undefined {
+    return #target in config ? (config as TargetStamp).#target : undefined;
+  }
+
+  static set(config: object, target: StatementTarget | undefined): void {
+    if (#target in config) (config as TargetStamp).#target = target;
+    else new TargetStamp(config).#target = target;
   }
 }
 
@@ -172,7 +200,8 @@ interface Checkout {
   waits: boolean;
 }
 
-const executionOf = createStamp<Execution>();
+const executionOf = ExecutionStamp;
+const knownTargetOf = TargetStamp;
 /** On the callbacks that we gave to `getConnection`: a pool starts over with the same one when a connection died. */
 const checkoutOf = createStamp<Checkout>();
 /** How long the checkout of a connection had to wait, in seconds, until a call takes it. */
@@ -245,11 +274,12 @@ function patchConnection({ prototype }: { prototype: object }, tracing: Tracing)
           return execution;
         }
         // Without a configuration it is no connection: the call fails, which is the application's error and none of ours.
-        if (connection?.config === undefined) return undefined;
+        const config = connection?.config;
+        if (config === undefined) return undefined;
         const request: Request = {
           call: readCall(args),
           args,
-          config: connection.config,
+          config,
           waitSeconds: takeWait(connection),
           isQuery,
           takesCommand: isQuery,
@@ -498,7 +528,7 @@ function start(
   } = request;
   const begun = tracing.begin(operation, { self: undefined, args: [request] });
   // Also without a span: what follows in the callback belongs to the caller, ignored requests included.
-  const execution = new Execution(tracing.active(), connection, begun?.span, begun?.done);
+  const execution = new Execution(tracing.active(), connection, begun);
   if (callbackAt >= 0) args[callbackAt] = bindCallback(tracing, execution, args[callbackAt] as Original);
   const [command] = args;
   if (request.takesCommand && isCommand(command) && typeof command.onResult === 'function') {
@@ -512,10 +542,17 @@ function arrive(execution: Execution, connection: Connection): void {
   execution.connection = connection;
   const { span } = execution;
   if (span === undefined) return;
-  const { config } = connection;
-  const target: Attributes = { [CONNECTION_WAIT_TIME]: takeWait(connection), [DB_NAMESPACE]: databaseOf(config) };
-  addServer(target, config);
-  span.adopt(target);
+  const waitSeconds = takeWait(connection);
+  if (waitSeconds !== undefined) span.adopt({ [CONNECTION_WAIT_TIME]: waitSeconds });
+  const { database, address, port } = targetOf(connection.config);
+  // Nearly always what the pool's configuration said, which other spans say too.
+  if (
+    span.getAttribute(DB_NAMESPACE) !== database ||
+    span.getAttribute(SERVER_ADDRESS) !== address ||
+    span.getAttribute(SERVER_PORT) !== port
+  ) {
+    span.adopt({ [DB_NAMESPACE]: database, [SERVER_ADDRESS]: address, [SERVER_PORT]: port } as Attributes);
+  }
 }
 
 /** The call was made: sees to it that its span ends. */
@@ -586,23 +623,22 @@ function createOperation(tracing: Tracing): Operation<undefined, [Request]> {
         call: { text },
         config,
       } = request;
-      if (text !== undefined) request.description = describe(text);
-      return statementName(request.description?.summary, config && targetOf(config), SYSTEM);
+      const description = text === undefined ? undefined : describe(text);
+      request.description = description;
+      return description?.summary || statementName('', config && targetOf(config), SYSTEM);
     },
-    attributes({ args: [request] }) {
+    attributes({ args: [request] }, blocks) {
       const {
         call: { text, values },
         config,
         description,
+        waitSeconds,
       } = request;
-      const attributes: Attributes = {
-        [DB_SYSTEM_NAME]: SYSTEM,
-        [DB_NAMESPACE]: config === undefined ? undefined : databaseOf(config),
-        [DB_QUERY_TEXT]: statementText(text, hasValues(values), description, querySanitization),
-        [DB_QUERY_SUMMARY]: description?.summary || undefined,
-        [CONNECTION_WAIT_TIME]: request.waitSeconds,
-      };
-      if (config !== undefined) addServer(attributes, config);
+      const attributes: Attributes = {};
+      if (config === undefined) attributes[DB_SYSTEM_NAME] = SYSTEM;
+      else addTarget(blocks, targetOf(config), SYSTEM);
+      addStatement(attributes, blocks, text, hasValues(values), description, querySanitization);
+      if (waitSeconds !== undefined) attributes[CONNECTION_WAIT_TIME] = waitSeconds;
       if (mysql2.captureQueryParameters) addParameters(attributes, request);
       return attributes;
     },
@@ -613,8 +649,17 @@ function createOperation(tracing: Tracing): Operation<undefined, [Request]> {
   } satisfies Operation<undefined, [Request]>;
 }
 
+/** The same as long as the configuration says the same: `changeUser` writes into it. */
 function targetOf(config: ConnectionConfig): StatementTarget {
-  return { database: databaseOf(config), address: addressOf(config), port: portOf(config) };
+  const database = databaseOf(config);
+  const address = addressOf(config);
+  const port = portOf(config);
+  let target = knownTargetOf.get(config);
+  if (target?.database !== database || target?.address !== address || target?.port !== port || target === undefined) {
+    target = { database, address, port };
+    knownTargetOf.set(config, target);
+  }
+  return target;
 }
 
 function databaseOf({ database }: ConnectionConfig): string | undefined {
@@ -630,11 +675,6 @@ function portOf({ socketPath, port }: ConnectionConfig): number | undefined {
   if (socketPath) return undefined;
   const number = Number(port);
   return Number.isInteger(number) && number > 0 && number < 65536 ? number : undefined;
-}
-
-function addServer(attributes: Attributes, config: ConnectionConfig): void {
-  attributes[SERVER_ADDRESS] = addressOf(config);
-  attributes[SERVER_PORT] = portOf(config);
 }
 
 function addParameters(attributes: Attributes, { call, config }: Request): void {

@@ -22,14 +22,16 @@ interface Options {
 
 /** Reads a call. Getters that throw do so again for the library, which is where the application expects it. */
 export function readCall(args: readonly unknown[]): Mysql2Call {
-  const [first, second, third] = args;
+  // By index: this is read for every call, and an iterator is made for each array that is taken apart.
+  const first = args[0];
+  const second = args[1];
   let callbackAt = -1;
   let values: unknown;
   if (typeof second === 'function') {
     callbackAt = 1;
   } else {
     values = second;
-    if (typeof third === 'function') callbackAt = 2;
+    if (typeof args[2] === 'function') callbackAt = 2;
   }
   if (typeof first !== 'object' || first === null) {
     return { text: typeof first === 'string' ? first : undefined, values, callbackAt, namedPlaceholders: undefined };

@@ -1,7 +1,6 @@
-import { types } from 'node:util';
 import type { AnyFunction } from '../../hook/disguise';
 import type { Done, TraceContext, Tracing } from '../../hook/instrumentation';
-import { createStamp, Foreign, type Stamp } from '../../hook/stamp';
+import { createStamp, Foreign } from '../../hook/stamp';
 import { type ConnectionFields, endpointOf } from './endpoint';
 import type { Endpoint, Statement, StatementOperation } from './statement';
 
@@ -103,8 +102,8 @@ export class Queries {
   readonly #tracing: Tracing;
   readonly #operation: StatementOperation;
 
-  readonly #flightOf: Pick<Stamp<Flight>, 'get' | 'set'> = FlightStamp;
-  readonly #stateOf: Pick<Stamp<ClientState>, 'get' | 'set'> = StateStamp;
+  readonly #flightOf = FlightStamp;
+  readonly #stateOf = StateStamp;
   /** The client behind a connection, or behind an addon's client, that took no statement. */
   readonly #refusingClientOf = createStamp<Client>();
   /** Prototypes of Submittables that were seen. */
@@ -226,7 +225,7 @@ export class Queries {
       queries.#entry = outer;
       try {
         if (entry.flight !== undefined) {
-          if (types.isPromise(result)) entry.flight.context = undefined;
+          if (result instanceof Promise) entry.flight.context = undefined;
         } else if (!queries.#tracing.off) queries.#rememberRefusal(this);
       } catch (failure) {
         queries.#tracing.fail(failure);
