@@ -76,7 +76,15 @@ describe('the tarball', () => {
         .filter((name) => name !== 'index')
         .map((name) => `dist/instrumentations/${name}.js`),
     ];
-    const texts = ['CHANGELOG.md', 'LICENSE', 'README.md', 'docs/back-ends.md', 'docs/promises.md', 'package.json'];
+    const texts = [
+      'CHANGELOG.md',
+      'LICENSE',
+      'README.md',
+      'docs/back-ends.md',
+      'docs/performance.md',
+      'docs/promises.md',
+      'package.json',
+    ];
     const scripts = files.filter((file) => !file.startsWith('dist/types/'));
     expect(scripts).toEqual([...built, ...texts, 'register.d.mts', 'register.mjs'].sort());
 
