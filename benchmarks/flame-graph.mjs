@@ -91,6 +91,7 @@ export function draw(root, title) {
   });
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" font-family="monospace" font-size="11">`,
+    `<title>${escapeXml(title)}</title>`,
     `<rect width="${WIDTH}" height="${height}" fill="#ffffff"/>`,
     `<text x="6" y="18" font-size="14">${escapeXml(title)}</text>`,
     ...lines,
