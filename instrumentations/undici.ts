@@ -8,16 +8,32 @@
  * is created, so time in the queue counts, and ends when the response headers were read, since the application may
  * leave the body unread. CONNECT, which ProxyAgent makes for its tunnels, gets no span.
  */
-import type { Done, Instrumentation, Operation, Span, TraceContext, Tracing } from '../src/hook/instrumentation';
-import { createStamp } from '../src/hook/stamp';
+import type { Attributes } from '@opentelemetry/api';
+import type {
+  AttributeBlocks,
+  Begun,
+  Instrumentation,
+  Operation,
+  Span,
+  TraceContext,
+  Tracing,
+} from '../src/hook/instrumentation';
+import { createStamp, Foreign } from '../src/hook/stamp';
 import { isPurpose } from '../src/http/cancellation';
-import { type ClientTarget, clientAttributes, endClientSpan, serverOf } from '../src/http/client-attributes';
+import { type ClientTarget, clientAttributes, serverOf } from '../src/http/client-attributes';
 import { captureHeaders, rawHeader } from '../src/http/headers';
-import { spanName } from '../src/http/method';
+import { addMethod, spanName } from '../src/http/method';
+import { OriginCache } from '../src/http/origin';
+import { Peer } from '../src/http/peer';
+import { redactTarget } from '../src/http/redact';
 import { isSigned } from '../src/http/signed';
-import { HTTP_REQUEST_HEADER } from '../src/semconv';
+import { setStatus } from '../src/http/status';
+import { HTTP_REQUEST_HEADER, HTTP_RESPONSE_HEADER, URL_FULL } from '../src/semconv';
 
 const CLIENT = 2;
+const SLASH = 47;
+
+type HttpConfig = Tracing['config']['http'];
 
 /** undici's internal Request, as far as all supported versions agree. */
 interface Request {
@@ -37,12 +53,13 @@ interface Response {
 
 /** A request under way. */
 interface Attempt {
-  readonly done: Done;
+  /** The context that it was made in. */
+  readonly caller: TraceContext;
+  /** Until its span ends; `undefined` without one. */
+  begun: Begun | undefined;
   /** A connection took it. */
   sent: boolean;
-  peerAddress: string | undefined;
-  peerPort: number | undefined;
-  version: string | undefined;
+  peer: Peer | undefined;
 }
 
 interface Answer {
@@ -51,10 +68,34 @@ interface Answer {
   readonly response: Response | undefined;
 }
 
-const attemptOf = createStamp<Attempt>();
+/** On requests. */
+class AttemptStamp extends Foreign {
+  #attempt: Attempt | undefined;
 
-/** The context that a request was made in. */
-const callerOf = createStamp<TraceContext>();
+  static get(request: object): Attempt | undefined {
+    return #attempt in request ? (request as AttemptStamp).#attempt : undefined;
+  }
+
+  static set(request: object, attempt: Attempt | undefined): void {
+    if (#attempt in request) (request as AttemptStamp).#attempt = attempt;
+    else new AttemptStamp(request).#attempt = attempt;
+  }
+}
+
+/** On sockets, once a request was sent over them. */
+class PeerStamp extends Foreign {
+  #peer: Peer | undefined;
+
+  static get(socket: object): Peer | undefined {
+    return #peer in socket ? (socket as PeerStamp).#peer : undefined;
+  }
+
+  static set(socket: object, peer: Peer): void {
+    new PeerStamp(socket).#peer = peer;
+  }
+}
+
+const origins = new OriginCache();
 
 /** Prototypes of Request that were patched: one per copy of undici. */
 const patched = createStamp<true>();
@@ -77,38 +118,33 @@ export default {
         patched.set(prototype, true);
         patchRequest(prototype, tracing);
       }
-      callerOf.set(request, tracing.active());
-      if (request.method === 'CONNECT') return;
-      const begun = tracing.begin(operation, { self: undefined, args: [request] });
-      if (begun?.span === undefined) return;
-      attemptOf.set(request, {
-        done: begun.done,
+      const isTunnel = request.method === 'CONNECT';
+      const begun = isTunnel ? undefined : tracing.begin(operation, { self: undefined, args: [request] });
+      AttemptStamp.set(request, {
+        caller: tracing.active(),
+        begun: begun?.span === undefined ? undefined : begun,
         sent: false,
-        peerAddress: undefined,
-        peerPort: undefined,
-        version: undefined,
+        peer: undefined,
       });
     });
 
     tracing.on('undici:client:sendHeaders', ({ request, socket }: { request: Request; socket: Socket | undefined }) => {
-      const attempt = attemptOf.get(request);
-      if (attempt === undefined) return;
+      const attempt = AttemptStamp.get(request);
+      if (attempt?.begun === undefined) return;
       attempt.sent = true;
-      attempt.peerAddress = socket?.remoteAddress;
-      attempt.peerPort = socket?.remotePort;
-      attempt.version = socket?.alpnProtocol === 'h2' ? '2' : '1.1';
+      attempt.peer = peerOf(socket);
     });
 
     tracing.on('undici:request:headers', ({ request, response }: { request: Request; response: Response }) => {
-      const attempt = attemptOf.get(request);
+      const attempt = AttemptStamp.get(request);
       // 1xx: the answer is still to come.
-      if (attempt !== undefined && response.statusCode >= 200) end(request, attempt, undefined, response);
+      if (attempt !== undefined && response.statusCode >= 200) end(attempt, undefined, response);
     });
 
     tracing.on('undici:request:error', ({ request, error }: { request: Request; error: unknown }) => {
-      const attempt = attemptOf.get(request);
-      if (attempt === undefined) return;
-      end(request, attempt, isCancellation(error, attempt.sent) ? undefined : error);
+      const attempt = AttemptStamp.get(request);
+      if (attempt?.begun === undefined) return;
+      end(attempt, isCancellation(error, attempt.sent) ? undefined : error);
     });
   },
 } satisfies Instrumentation;
@@ -121,25 +157,26 @@ function patchRequest(prototype: object, tracing: Tracing): void {
       prototype,
       event,
       (original) =>
-        function (this: Request, ...args: unknown[]): unknown {
+        function (this: Request, first?: unknown, second?: unknown): unknown {
           let caller: TraceContext | undefined;
           try {
-            caller = callerOf.get(this);
+            const attempt = AttemptStamp.get(this);
+            caller = attempt?.caller;
             // Most versions publish nothing about an upgrade that succeeded.
-            if (upgrade && !tracing.off) endUpgrade(this, args);
+            if (upgrade && attempt !== undefined && !tracing.off) endUpgrade(attempt, first, second);
           } catch (failure) {
             tracing.fail(failure);
           }
-          return caller === undefined ? Reflect.apply(original, this, args) : tracing.run(caller, original, this, args);
+          return caller === undefined
+            ? Reflect.apply(original, this, arguments)
+            : tracing.run(caller, original, this, arguments);
         },
     );
   }
 }
 
-function endUpgrade(request: Request, [statusCode, headers]: unknown[]): void {
-  const attempt = attemptOf.get(request);
-  if (attempt === undefined) return;
-  end(request, attempt, undefined, {
+function endUpgrade(attempt: Attempt, statusCode: unknown, headers: unknown): void {
+  end(attempt, undefined, {
     statusCode: statusCode as number,
     headers: Array.isArray(headers) ? (headers as Response['headers']) : [],
   });
@@ -151,9 +188,10 @@ interface Socket {
   readonly alpnProtocol?: string | false;
 }
 
-function end(request: Request, attempt: Attempt, error?: unknown, response?: Response): void {
-  attemptOf.set(request, undefined);
-  attempt.done(error, { attempt, response } satisfies Answer);
+function end(attempt: Attempt, error?: unknown, response?: Response): void {
+  const { begun } = attempt;
+  attempt.begun = undefined;
+  begun?.end(error, { attempt, response } satisfies Answer);
 }
 
 function requestOperation(tracing: Tracing): Operation<undefined, [Request]> {
@@ -162,7 +200,7 @@ function requestOperation(tracing: Tracing): Operation<undefined, [Request]> {
     kind: CLIENT,
     name: ({ args: [request] }) => spanName(request.method, http.knownMethods),
     attributes: ({ args: [request] }, blocks) => {
-      const attributes = clientAttributes(targetOf(request), http, blocks);
+      const attributes = attributesOf(request, http, blocks);
       captureHeaders(attributes, HTTP_REQUEST_HEADER, http.clientRequestHeaders, (name) =>
         requestHeader(request, name),
       );
@@ -179,20 +217,31 @@ function requestOperation(tracing: Tracing): Operation<undefined, [Request]> {
   };
 }
 
-function endSpan(span: Span, { attempt, response }: Answer, http: Tracing['config']['http']): void {
-  let list: string[] | undefined;
-  const answer = {
-    status: response?.statusCode,
-    // Without an answer nobody knows whether the other side speaks it.
-    version: response === undefined ? undefined : attempt.version,
-    peerAddress: attempt.peerAddress,
-    peerPort: attempt.peerPort,
-    header: (name: string) => {
-      if (list === undefined) list = (response?.headers ?? []).map(textOf);
+/** What a response adds to a client span: 4xx and 5xx are errors. */
+function endSpan(span: Span, { attempt: { peer }, response }: Answer, http: HttpConfig): void {
+  if (http.clientResponseHeaders.length > 0) {
+    let list: string[] | undefined;
+    const attributes: Attributes = {};
+    captureHeaders(attributes, HTTP_RESPONSE_HEADER, http.clientResponseHeaders, (name) => {
+      list ??= (response?.headers ?? []).map(textOf);
       return rawHeader(list, name);
-    },
-  };
-  endClientSpan(span, answer, http);
+    });
+    span.adopt(attributes);
+  }
+  if (peer !== undefined) span.addBlock(peer.block(response !== undefined));
+  if (response !== undefined) setStatus(span, response.statusCode, response.statusCode >= 400);
+}
+
+const UNKNOWN_PEER = new Peer(undefined, undefined, '1.1');
+
+function peerOf(socket: Socket | undefined): Peer {
+  if (typeof socket !== 'object' || socket === null) return UNKNOWN_PEER;
+  let peer = PeerStamp.get(socket);
+  if (peer === undefined) {
+    peer = new Peer(socket.remoteAddress, socket.remotePort, socket.alpnProtocol === 'h2' ? '2' : '1.1');
+    PeerStamp.set(socket, peer);
+  }
+  return peer;
 }
 
 function textOf(item: Uint8Array | string): string {
@@ -200,25 +249,26 @@ function textOf(item: Uint8Array | string): string {
 }
 
 function targetOf(request: Request): ClientTarget {
-  const origin = String(request.origin);
-  const scheme = origin.startsWith('https:') ? 'https' : 'http';
-  const start = origin.indexOf('://') + 3;
-  const slash = origin.indexOf('/', start);
-  return {
-    method: request.method,
-    scheme,
-    authority: slash < 0 ? origin.slice(start) : origin.slice(start, slash),
-    path: request.path,
-    port: undefined,
-  };
+  const { scheme, authority } = origins.get(String(request.origin));
+  return { method: request.method, scheme, authority, path: request.path, port: undefined };
+}
+
+function attributesOf(request: Request, http: HttpConfig, blocks: AttributeBlocks): Attributes {
+  const { method, path } = request;
+  // Anything else is for proxies, or for the server as a whole.
+  if (path.charCodeAt(0) !== SLASH) return clientAttributes(targetOf(request), http, blocks);
+  const origin = origins.get(String(request.origin));
+  const attributes: Attributes = { [URL_FULL]: redactTarget(origin.prefix + path, http.sensitiveQueryParameters) };
+  addMethod(attributes, blocks, method, http.knownMethods);
+  blocks.add(origin.block);
+  return attributes;
 }
 
 /** A header of the request, whichever way this version keeps them. */
 function requestHeader(request: Request, name: string): string | string[] | undefined {
   const { headers } = request;
   if (typeof headers !== 'string') {
-    if (!Array.isArray(headers)) return undefined;
-    return rawHeader(headers.every(isString) ? headers : headers.map(String), name);
+    return Array.isArray(headers) ? listedHeader(headers, name) : undefined;
   }
   for (let start = 0; start < headers.length; ) {
     let end = headers.indexOf('\r\n', start);
@@ -232,8 +282,18 @@ function requestHeader(request: Request, name: string): string | string[] | unde
   return undefined;
 }
 
-function isString(value: unknown): value is string {
-  return typeof value === 'string';
+/** As `rawHeader`, of a list that may hold other things than texts. */
+function listedHeader(list: readonly unknown[], name: string): string | string[] | undefined {
+  let found: string | string[] | undefined;
+  for (let i = 0; i + 1 < list.length; i += 2) {
+    const key = String(list[i]);
+    if (key.length !== name.length || key.toLowerCase() !== name) continue;
+    const value = String(list[i + 1]);
+    if (found === undefined) found = value;
+    else if (typeof found === 'string') found = [found, value];
+    else found.push(value);
+  }
+  return found;
 }
 
 /** How codes of undici, its parser, Node and the operating system begin; OpenSSL's have no common form. */

@@ -43,7 +43,9 @@ export function redactTarget(target: string, sensitive: ReadonlySet<string>): st
   if (mark < 0) return target;
   const hash = target.indexOf('#', mark);
   const end = hash < 0 ? target.length : hash;
-  return target.slice(0, mark + 1) + redactQuery(target.slice(mark + 1, end), sensitive) + target.slice(end);
+  const query = target.slice(mark + 1, end);
+  const redacted = redactQuery(query, sensitive);
+  return redacted === query ? target : target.slice(0, mark + 1) + redacted + target.slice(end);
 }
 
 /** An absolute URL without user name and password: they become REDACTED (conventions: `url.full`). */
