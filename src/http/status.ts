@@ -16,7 +16,11 @@ const failed: (AttributeBlock | undefined)[] = [];
 export function setStatus(span: Span, status: number, isError: boolean): void {
   // An error that a framework answered for has said what it is.
   if (isError && span.status.code === 0) span.setStatus(ERROR);
-  if (!(status >= 100 && status <= 599)) {
+  // What the application set itself is replaced, as a key may be there only once.
+  const isSet =
+    span.getAttribute(HTTP_RESPONSE_STATUS_CODE) !== undefined ||
+    (isError && span.getAttribute(ERROR_TYPE) !== undefined);
+  if (isSet || !(status >= 100 && status <= 599)) {
     span.adopt(describe(status, isError));
     return;
   }
