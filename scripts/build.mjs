@@ -1,5 +1,5 @@
-// Builds what `npm pack` ships: the agent as one CommonJS file, each instrumentation as a file of its own
-// (read when its library loads), the public entry, and the declarations of the public types.
+// Builds what `npm pack` ships: what runs at start as one CommonJS file, what makes and carries spans as a second, each
+// instrumentation as a file of its own (read when its library loads), the public entry, and the declarations of the public types.
 //
 //   node scripts/build.mjs               dist/
 //   node scripts/build.mjs --no-types    without the declarations
@@ -7,7 +7,7 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync, renameSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
@@ -47,7 +47,7 @@ const withoutDebug = {
 const lazy = {
   name: 'lazy',
   setup(bundler) {
-    bundler.onResolve({ filter: /^\.\/(lazy|instrumentations)\/[a-z0-9-]+\.js$/ }, ({ path }) => ({
+    bundler.onResolve({ filter: /^\.\/(core|(lazy|instrumentations)\/[a-z0-9-]+)\.js$/ }, ({ path }) => ({
       path,
       external: true,
     }));
@@ -55,41 +55,50 @@ const lazy = {
 };
 
 /**
- * Files that are built apart but use the agent's own modules take those with a state from the running agent, where a copy
- * would be a second log, clock or context.
+ * Modules with a state of their own, by the names that src/shared.ts has them under: of each there is one in the process. A
+ * bundle takes those that another one has from there.
  */
 const SHARED = {
-  '../log': 'log',
-  '../exit': 'exit',
-  '../propagation/trace-state': 'traceState',
-  '../trace/clock': 'clock',
-  '../trace/context': 'context',
-  '../trace/span-identity': 'identity',
+  'src/log': 'log',
+  'src/api': 'api',
+  'src/exit': 'exit',
+  'src/http/route': 'route',
+  'src/propagation/trace-state': 'traceState',
+  'src/trace/clock': 'clock',
+  'src/trace/context': 'context',
+  'src/trace/span-identity': 'identity',
 };
-const withAgent = {
-  name: 'with-agent',
+/** What is read at start has these; src/core.ts, which is read before any other file, the rest. */
+const AGENT = ['log', 'api'];
+const withShared = (names) => ({
+  name: 'with-shared',
   setup(bundler) {
-    bundler.onResolve({ filter: /^(\.\.\/)+/ }, ({ path }) => {
-      const fromSrc = path.replace(/^(\.\.\/)+/, '../');
-      return fromSrc in SHARED ? { path: SHARED[fromSrc], namespace: 'with-agent' } : undefined;
+    bundler.onResolve({ filter: /^\.\.?\// }, ({ path, resolveDir }) => {
+      const name = SHARED[relative(root, join(resolveDir, path)).replaceAll('\\', '/')];
+      return names.includes(name) ? { path: name, namespace: 'shared' } : undefined;
     });
-    bundler.onResolve({ filter: /^\.\/auth\.js$/ }, ({ path }) => ({ path, external: true }));
-    bundler.onLoad({ filter: /.*/, namespace: 'with-agent' }, ({ path }) => ({
+    bundler.onLoad({ filter: /.*/, namespace: 'shared' }, ({ path }) => ({
       contents: `module.exports = globalThis[Symbol.for('hookline.shared')].${path};`,
     }));
   },
-};
+});
+const fromAgent = withShared(AGENT);
+const fromCore = withShared(Object.values(SHARED));
 
-/** The same for instrumentations: what that of http stamps on a request, those of frameworks have to find. */
-const withRoute = {
-  name: 'with-route',
+/**
+ * The class that all CommonJS modules are of, in place of `node:module`, which has it and reads the code for source maps as
+ * well: as much to read as half of the agent's.
+ */
+const withoutModuleApi = {
+  name: 'without-module-api',
   setup(bundler) {
-    bundler.onResolve({ filter: /^(\.\.\/src\/http|\.)\/route$/ }, () => ({ path: 'route', namespace: 'with-route' }));
-    bundler.onLoad({ filter: /.*/, namespace: 'with-route' }, () => ({
-      contents: `module.exports = globalThis[Symbol.for('hookline.shared')].route;`,
-    }));
+    bundler.onResolve({ filter: /^node:module$/ }, () => ({ path: 'module', namespace: 'without-module-api' }));
+    bundler.onLoad({ filter: /.*/, namespace: 'without-module-api' }, () => ({ contents: 'module.exports = Module;' }));
   },
 };
+const MODULE_CLASS =
+  "'use strict';const Module = typeof module.constructor.syncBuiltinESMExports === 'function' ? module.constructor : require('node:module');";
+
 const ownFaults = withFaults ? [(await import('./internal-faults/probes.mjs')).probes(root)] : [];
 
 const instrumentations = readdirSync(join(root, 'instrumentations'))
@@ -106,11 +115,19 @@ await Promise.all([
   build({
     ...shared,
     target: 'node18.19',
-    entryPoints: { agent: 'src/agent.ts', index: 'src/index.ts' },
+    entryPoints: { agent: 'src/agent.ts' },
     outdir: out,
-    external: ['import-in-the-middle'],
-    plugins: [withoutDebug, lazy, ...ownFaults],
+    banner: { js: MODULE_CLASS },
+    plugins: [lazy, withoutModuleApi, ...ownFaults],
   }),
+  build({
+    ...shared,
+    target: 'node18.19',
+    entryPoints: { core: 'src/core.ts' },
+    outdir: out,
+    plugins: [lazy, fromAgent, ...ownFaults],
+  }),
+  build({ ...shared, target: 'node18.19', entryPoints: { index: 'src/index.ts' }, outdir: out }),
   // Read by every Node that has --require, to say in one line that it is too old.
   build({
     ...shared,
@@ -130,10 +147,10 @@ await Promise.all([
     ...shared,
     target: 'node18.19',
     entryPoints: {
+      config: 'src/config.ts',
       export: 'src/export/load.ts',
       auth: 'src/export/auth/load.ts',
       spool: 'src/export/spool.ts',
-      tracing: 'src/hook/tracing.ts',
       user: 'src/hook/user.ts',
       'foreign-loaders': 'src/hook/foreign-loaders.ts',
       'propagation-hosts': 'src/propagation/hosts.ts',
@@ -143,9 +160,9 @@ await Promise.all([
       samplers: 'src/sampling/load.ts',
       'tail-sampling': 'src/sampling/tail.ts',
     },
-    external: ['import-in-the-middle', './spool.js'],
+    external: ['import-in-the-middle', './spool.js', './auth.js'],
     outdir: join(out, 'lazy'),
-    plugins: [withAgent, ...ownFaults],
+    plugins: [fromCore, ...ownFaults],
   }),
   build({
     ...shared,
@@ -160,7 +177,7 @@ await Promise.all([
     target: 'node18.19',
     entryPoints: instrumentations,
     outdir: join(out, 'instrumentations'),
-    plugins: [withRoute, ...ownFaults],
+    plugins: [fromCore, ...ownFaults],
   }),
 ]);
 

@@ -1,38 +1,18 @@
 import { definitions } from '../instrumentations/index';
-import { patchApiGlobals, registerApi } from './api';
-import {
-  type Config,
-  type HttpTarget,
-  loadConfig,
-  type PropagationHostsConfig,
-  type TailSamplingConfig,
-} from './config';
-import * as exit from './exit';
-import { DeferredProcessor } from './export/deferred';
-import { displayTarget } from './export/endpoint';
+import * as api from './api';
+import type { Config } from './config';
+import { DEFAULT_CONFIG } from './config-defaults';
+import type { Core } from './core';
 import type { MemorySpans, ProcessorStats } from './export/processor';
 import { Channels } from './hook/channels';
 import { installedPackages } from './hook/es-packages';
 import { type Hooks, installHooks } from './hook/load';
 import { type Definition, type InstrumentationStatus, Registry, unknownNames } from './hook/registry';
 import { supportsSyncHooks } from './hook/sync-hooks';
-import * as route from './http/route';
 import * as logging from './log';
 import { isLogged, log, setLogLevel } from './log';
-import { createPropagator } from './propagation/composite';
-import { fromEnvironment, propagationVariables } from './propagation/environment';
-import type { PropagationHosts } from './propagation/hosts';
-import * as traceState from './propagation/trace-state';
-import { createResource } from './resource';
-import type { TailSamplingProcessor } from './sampling/tail';
-import { SCHEMA_URL } from './semconv';
-import * as clock from './trace/clock';
-import * as context from './trace/context';
-import { useEpochHeads } from './trace/id';
-import { createSampler } from './trace/sampler';
-import type { Span } from './trace/span';
-import * as identity from './trace/span-identity';
-import { TracerProvider } from './trace/tracer';
+import { share } from './shared';
+import { ownVariables, type Variables } from './variables';
 import { VERSION } from './version';
 
 /** What the running agent shows of itself, under `Symbol.for('hookline')` on the global object; src/index.ts types it. */
@@ -51,84 +31,60 @@ export interface AgentStatus {
   readonly export: ProcessorStats;
 }
 
-/**
- * Modules with a state of their own: files that are built apart and read later take them from here, not from a copy
- * (`withAgent` and `withRoute` in scripts/build.mjs). On the global object, because applications that reload themselves empty
- * `require.cache`, and a second agent with a second context storage would come of it.
- */
-Object.defineProperty(globalThis, Symbol.for('hookline.shared'), {
-  value: { log: logging, exit, clock, context, identity, traceState, route },
-  configurable: true,
-});
+/** Of a process that has made no span. */
+const NOTHING: ProcessorStats = { queued: 0, inFlight: 0, exported: 0, dropped: {} };
+
+share({ log: logging, api });
 
 /**
  * Starts the agent; called once per thread by the preload. Returns a promise only when an instrumentation of the
  * operator's own has to be imported, which the application is to wait for.
+ *
+ * What runs here is what every process pays that starts under the preload, npm and its children included: it watches modules
+ * load, and no more. All else is in src/core.ts.
  */
 export function start(): Promise<void> | undefined {
-  const { config, problems } = loadConfig(process.env);
+  const { config, problems } = readConfig(process.env);
   setLogLevel(config.logLevel);
   for (const problem of problems) log.warn(problem);
-  useEpochHeads(config.idGenerator === 'xray');
-
-  const exporting = new DeferredProcessor(config);
-  const tail = config.tailSampling === undefined ? undefined : startTailSampling(config.tailSampling, exporting);
-  const processor = tail ?? exporting;
-  const resource = createResource(config, () => require('./lazy/resource.js') as typeof import('./resource/load'));
-  const sampler = createSampler(config.sampler, (sampler) =>
-    (require('./lazy/samplers.js') as typeof import('./sampling/load')).loadSampler(sampler, resource),
-  );
-  const onStart = tail === undefined ? undefined : (span: Span): void => tail.onStart(span);
-  const provider = new TracerProvider({ resource, sampler, limits: config.limits, processor, onStart });
-  const propagator = createPropagator(config.propagators, (name) =>
-    (require('./lazy/propagators.js') as typeof import('./propagation/load')).loadPropagator(name),
-  );
-  if (config.environmentContext) context.setInitialContext(fromEnvironment(propagator, process.env));
-  const environment = config.childProcessContext ? propagationVariables(propagator, process.env) : undefined;
-  const hosts = config.propagationHosts && loadPropagationHosts(config.propagationHosts);
-  registerApi({
-    provider,
-    propagator,
-    forceFlush: async () => void (await processor.flush(config.batch.exportTimeoutMs)),
-  });
 
   const channels = new Channels();
-  const registry = new Registry(config, (name, guard) => {
-    const { InstrumentationTracing } = require('./lazy/tracing.js') as typeof import('./hook/tracing');
-    // Spans are to come: what has to be asked for may be there even before a short process ends.
-    if (resource.asyncAttributesPending) void resource.waitForAsyncAttributes();
-    return new InstrumentationTracing({
+  let core: Core | undefined;
+  const env = startEnvironment(config, process.env);
+  const getCore = (): Core => {
+    core ??= (require('./core.js') as typeof import('./core')).createCore({
       config,
-      guard,
-      propagator,
-      hosts,
-      ...(environment && { environment }),
-      tracer: provider.getTracer(`hookline/${name}`, VERSION, { schemaUrl: SCHEMA_URL }),
+      env: env ?? process.env,
       subscribe: (channel, listener) => channels.on(channel, listener),
     });
-  });
+    return core;
+  };
+  if (env === undefined) getCore();
+  api.registerApi(getCore);
 
+  const registry = new Registry(config, (name, guard) => getCore().makeTracing(name, guard));
   registry.add(definitions);
-  registry.add([apiDefinition]);
+  // Always on, and nowhere listed.
+  registry.add([
+    { name: 'api', internal: true, modules: ['@opentelemetry/api'], load: () => getCore().apiInstrumentation },
+  ]);
   const hooks = installHooks(registry);
   for (const definition of registry.enabled) {
     for (const name of definition.channels ?? []) channels.onFirst(name, () => void registry.load(definition));
   }
 
-  exit.installExit(processor, config.exitTimeoutMs, () => resource.stopWaiting());
-
   const agent: Agent = {
     version: VERSION,
     config,
-    flush: (timeoutMs = config.batch.exportTimeoutMs) => processor.flush(timeoutMs),
-    memory: () => exporting.memory,
-    status: () => ({ instrumentations: registry.status(), export: processor.stats() }),
+    flush: (timeoutMs = config.batch.exportTimeoutMs) => core?.flush(timeoutMs) ?? Promise.resolve(true),
+    memory: () => core?.memory(),
+    status: () => ({ instrumentations: registry.status(), export: core?.stats() ?? NOTHING }),
   };
   Object.defineProperty(globalThis, Symbol.for('hookline'), { value: agent, configurable: true });
 
   const announce = (): void => {
     for (const problem of unknownNames(registry.all, config.instrumentations)) log.warn(problem);
-    if (isLogged('info')) log.info(startLine(config, registry.enabled, resource.attributes['service.name']));
+    if (isLogged('info')) log.info(getCore().startLine(registry.enabled.map(({ name }) => name)));
   };
   hookEsPackages(registry);
   const { userModules } = config.instrumentations;
@@ -140,14 +96,23 @@ export function start(): Promise<void> | undefined {
   return pending.finally(announce);
 }
 
-function loadPropagationHosts(config: PropagationHostsConfig): PropagationHosts {
-  const { PropagationHosts } = require('./lazy/propagation-hosts.js') as typeof import('./propagation/hosts');
-  return new PropagationHosts(config);
+function readConfig(env: Variables): ReturnType<typeof import('./config').loadConfig> {
+  const variables = ownVariables(env);
+  if (variables === undefined) return { config: DEFAULT_CONFIG, problems: [] };
+  return (require('./lazy/config.js') as typeof import('./config')).loadConfig(variables);
 }
 
-function startTailSampling(config: TailSamplingConfig, exporting: DeferredProcessor): TailSamplingProcessor {
-  const { createTailSampling } = require('./lazy/tail-sampling.js') as typeof import('./sampling/tail');
-  return createTailSampling(config, exporting);
+/**
+ * What the default propagators read of the environment that the process was started in: the application may change it before
+ * there is a core. `undefined`: the core has to read it now.
+ */
+function startEnvironment({ environmentContext, childProcessContext, propagators }: Config, env: Variables) {
+  if (childProcessContext) return undefined;
+  if (!environmentContext) return {};
+  if (propagators !== DEFAULT_CONFIG.propagators && propagators.join() !== DEFAULT_CONFIG.propagators.join())
+    return undefined;
+  // Those who look for what becomes of it look now.
+  return env['TRACEPARENT'] || env['TRACESTATE'] || env['BAGGAGE'] ? undefined : {};
 }
 
 /** Targets that the application may import as ES modules, which are not compiled where the others are seen. */
@@ -180,50 +145,4 @@ function addUserInstrumentations(
   const { definitions, pending } = user.loadUserInstrumentations(specifiers);
   take(definitions);
   return pending?.then(take);
-}
-
-/**
- * Not an instrumentation: lets each copy of the API that the application loads register its metrics, logs and diag beside
- * us. Always on, and nowhere listed.
- */
-const apiDefinition: Definition = {
-  name: 'api',
-  internal: true,
-  modules: ['@opentelemetry/api'],
-  load: () => ({
-    name: 'api',
-    targets: ['build/src/internal/global-utils.js', 'dist/internal/global-utils.cjs'].map((file) => ({
-      module: '@opentelemetry/api',
-      file,
-      patch: (exports) => void patchApiGlobals(exports),
-    })),
-  }),
-};
-
-function takesRatio(name: string): boolean {
-  return name.endsWith('ratio') || name.endsWith('consistent_probability');
-}
-
-function throughProxy({ url, proxy: config }: HttpTarget): string {
-  if (config === undefined) return '';
-  const { chooseProxy } = require('./lazy/proxy.js') as typeof import('./export/proxy');
-  const { proxy } = chooseProxy(new URL(url), config);
-  return proxy === undefined ? '' : ` through proxy ${proxy.displayUrl}`;
-}
-
-function startLine(config: Config, enabled: readonly Definition[], serviceName: unknown): string {
-  const { name, ratio, perSecond } = config.sampler;
-  const exporters = config.exporters.map((name) => {
-    if (name === 'otlp' || name === 'zipkin')
-      return `${name} ${displayTarget(config[name])}${throughProxy(config[name])}`;
-    return name === 'file' ? `file ${config.file.path}` : name;
-  });
-  return [
-    `${VERSION} on Node.js ${process.versions.node}`,
-    `service ${String(serviceName)}`,
-    `exporter ${exporters.join(', ') || 'none'}`,
-    `sampler ${name}${takesRatio(name) ? ` ${ratio}` : perSecond === undefined ? '' : ` ${perSecond}/s`}`,
-    ...(config.tailSampling === undefined ? [] : ['tail sampling']),
-    `instrumentations ${enabled.map(({ name }) => name).join(', ') || 'none'}`,
-  ].join('; ');
 }

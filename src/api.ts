@@ -1,14 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, sep } from 'node:path';
-import type { TextMapPropagator, TracerProvider } from '@opentelemetry/api';
+import type { ContextManager, TextMapPropagator, TracerProvider } from '@opentelemetry/api';
 import { log } from './log';
-import type { Propagator } from './propagation/propagator';
-import { toTextMapPropagator } from './propagation/text-map';
-import { contextManager } from './trace/context';
 
 /** Where every copy of @opentelemetry/api 1.x looks for what is registered. */
-const API_KEY = Symbol.for('opentelemetry.js.api.1');
+export const API_KEY = Symbol.for('opentelemetry.js.api.1');
 
 /**
  * A copy of the API uses a registration of its own minor version or a later one, so ours is later than any there will be.
@@ -17,31 +14,32 @@ const API_KEY = Symbol.for('opentelemetry.js.api.1');
 const API_VERSION = '1.999.0';
 
 /** What we register; applications keep everything else (metrics, logs, diag). */
-const OWNED: ReadonlySet<string> = new Set(['trace', 'context', 'propagation']);
+const OWNED_TYPES = ['trace', 'context', 'propagation'] as const;
+export const OWNED: ReadonlySet<string> = new Set(OWNED_TYPES);
 
 /** The object that the copies of the API share. */
-interface ApiGlobals {
+export interface ApiGlobals {
   readonly version: string;
   [type: string]: unknown;
 }
 
-export interface ApiOptions {
-  readonly provider: TracerProvider;
-  readonly propagator: Propagator;
-  /** Sends what has ended; offered as `forceFlush` of the provider, which serverless wrappers call. */
-  readonly forceFlush?: () => Promise<void>;
+/** What is registered. */
+export interface ApiParts {
+  readonly trace: TracerProvider;
+  readonly context: ContextManager;
+  readonly propagation: TextMapPropagator;
 }
 
 let registered: ApiGlobals | undefined;
 /** Version of the copy that registered each type that is not ours; `undefined` where it could not be told. */
-const versionByType = new Map<string, string | undefined>();
+export const versionByType = new Map<string, string | undefined>();
 
 /**
  * Makes the agent the tracer, context manager and propagator of every copy of the API in this process, loaded or not.
  * Registrations of other types that are already there stay. Returns false, with a line in the log, when an SDK came first:
- * two context managers would take each other's spans for their own.
+ * two context managers would take each other's spans for their own. `parts` is called when somebody looks.
  */
-export function registerApi(options: ApiOptions): boolean {
+export function registerApi(parts: () => ApiParts): boolean {
   const globals = globalThis as { [API_KEY]?: unknown };
   const existing = globals[API_KEY] as ApiGlobals | undefined;
   if (existing !== undefined && existing === registered) return true;
@@ -51,7 +49,6 @@ export function registerApi(options: ApiOptions): boolean {
     log.warn(`another OpenTelemetry SDK registered first (${owner}) and stays in charge of ${taken.join(', ')}`);
     return false;
   }
-  const propagation: TextMapPropagator = toTextMapPropagator(options.propagator);
   const api = {} as ApiGlobals;
   const registration = { underWay: false };
   Object.defineProperty(api, 'version', {
@@ -64,9 +61,7 @@ export function registerApi(options: ApiOptions): boolean {
     api[type] = existing?.[type];
     versionByType.set(type, existing?.version);
   }
-  api.trace = providerFor(options);
-  api.context = contextManager;
-  api.propagation = propagation;
+  for (const type of OWNED_TYPES) defineWhenRead(api, type, () => parts()[type]);
   try {
     watchRegistrations(api, registration);
   } catch {
@@ -75,6 +70,23 @@ export function registerApi(options: ApiOptions): boolean {
   }
   registered = api;
   return true;
+}
+
+/** A property like any other, but for its value, which is made when it is read for the first time. */
+function defineWhenRead(object: object, name: string, make: () => unknown): void {
+  const become = (value: unknown): void => {
+    Object.defineProperty(object, name, { value, configurable: true, enumerable: true, writable: true });
+  };
+  Object.defineProperty(object, name, {
+    configurable: true,
+    enumerable: true,
+    get() {
+      const value = make();
+      become(value);
+      return value;
+    },
+    set: become,
+  });
 }
 
 /**
@@ -123,21 +135,6 @@ function findVersion(): string | undefined {
   }
 }
 
-/**
- * What the API's own ProxyTracerProvider offers: applications ask the global provider for its delegate and its flush.
- * `setDelegate` is ignored, as a second `setGlobalTracerProvider` would be.
- */
-function providerFor({ provider, forceFlush }: ApiOptions): TracerProvider {
-  const proxy = {
-    getTracer: provider.getTracer.bind(provider),
-    getDelegate: () => (forceFlush === undefined ? provider : proxy),
-    getDelegateTracer: provider.getTracer.bind(provider),
-    setDelegate: () => {},
-    ...(forceFlush === undefined ? {} : { forceFlush }),
-  };
-  return proxy;
-}
-
 /** Version and class of a foreign registration, as far as they can be told. */
 function describeOwner(api: ApiGlobals): string {
   let owner = 'unknown';
@@ -150,141 +147,8 @@ function describeOwner(api: ApiGlobals): string {
   return `${owner}, API ${String(api.version)}`;
 }
 
-/** What `internal/global-utils` of a copy of the API exports. Before 1.1, `diag` was no argument. */
-interface GlobalUtils {
-  registerGlobal(type: string, instance: unknown, ...rest: unknown[]): boolean;
-  getGlobal(type: string): unknown;
-  unregisterGlobal(type: string, ...rest: unknown[]): void;
-}
-
-const patched = new WeakSet<object>();
-
-/**
- * Lets one copy of the API register beside us, given the exports of its `internal/global-utils` right after they loaded
- * (`build/src/internal/global-utils.js` up to 1.9, `dist/internal/global-utils.cjs` or `.mjs` from 1.10).
- *
- * The copy would refuse every registration, since the versions differ. With this, metrics, logs and diag of the application
- * are registered as if we were not there, while tracer provider, context manager and propagator of an SDK that the
- * application starts are declined with one line in the log. Nothing changes while we are not registered.
- * A copy that was bundled into the application cannot be reached: its own registrations are refused, with the API's message.
- * Returns whether the exports were patched; exports that are read-only or of another shape stay as they are.
- */
-export function patchApiGlobals(exports: unknown): boolean {
-  if (!isGlobalUtils(exports)) return false;
-  if (patched.has(exports)) return true;
-  const original: GlobalUtils = {
-    registerGlobal: exports.registerGlobal,
-    getGlobal: exports.getGlobal,
-    unregisterGlobal: exports.unregisterGlobal,
-  };
-  const version = once(() => versionOf(original));
-
-  const replacement: GlobalUtils = {
-    registerGlobal(type, instance, ...rest) {
-      const api = ours();
-      if (api === undefined) return original.registerGlobal(type, instance, ...rest);
-      if (OWNED.has(type)) {
-        declineSdk();
-        return false;
-      }
-      const allowOverride = rest.includes(true);
-      // The copy reports the duplicate itself, in its own words and to the logger that it was given.
-      if (api[type] && !allowOverride) return original.registerGlobal(type, instance, ...rest);
-      api[type] = instance;
-      versionByType.set(type, version());
-      return true;
-    },
-
-    getGlobal(type) {
-      // What another copy registered may lack what this one calls: each type keeps the rule for its own version.
-      if (versionByType.has(type) && ours() !== undefined && !isCompatible(version(), versionByType.get(type))) {
-        return undefined;
-      }
-      return original.getGlobal(type);
-    },
-
-    unregisterGlobal(type, ...rest) {
-      if (ours() !== undefined) {
-        if (OWNED.has(type)) {
-          log.debug(`the application disabled the OpenTelemetry API's ${type}, which stays with the agent`);
-          return;
-        }
-        versionByType.delete(type);
-      }
-      original.unregisterGlobal(type, ...rest);
-    },
-  };
-  try {
-    Object.assign(exports, replacement);
-  } catch {
-    // Read-only from some member on: all or nothing.
-    attemptAssign(exports, original);
-    return false;
-  }
-  patched.add(exports);
-  return true;
-}
-
-function attemptAssign(target: GlobalUtils, source: GlobalUtils): void {
-  for (const name of Object.keys(source) as (keyof GlobalUtils)[]) Reflect.set(target, name, source[name]);
-}
-
 /** Our registration while it is the one in force. */
-function ours(): ApiGlobals | undefined {
+export function ours(): ApiGlobals | undefined {
   if (registered === undefined) return undefined;
   return (globalThis as { [API_KEY]?: unknown })[API_KEY] === registered ? registered : undefined;
-}
-
-function declineSdk(): void {
-  log.once(
-    'warn',
-    'api:declined',
-    "the application started an OpenTelemetry SDK of its own; tracing stays with this agent, and the SDK's tracer provider, " +
-      'context manager and propagator are not used (remove one of the two)',
-  );
-}
-
-function isGlobalUtils(exports: unknown): exports is GlobalUtils {
-  if (typeof exports !== 'object' || exports === null) return false;
-  const { registerGlobal, getGlobal, unregisterGlobal } = exports as Partial<GlobalUtils>;
-  return [registerGlobal, getGlobal, unregisterGlobal].every((item) => typeof item === 'function');
-}
-
-/**
- * The version of the copy of the API behind `utils`, which exports it nowhere near: what it writes into a fresh registration.
- * Synchronous, so that nobody else sees the global without us.
- */
-function versionOf(utils: GlobalUtils): string | undefined {
-  const globals = globalThis as { [API_KEY]?: ApiGlobals | undefined };
-  const current = globals[API_KEY];
-  const silent = { error() {}, debug() {} };
-  try {
-    globals[API_KEY] = undefined;
-    utils.registerGlobal('hookline', {}, silent);
-    return (globals[API_KEY] as ApiGlobals | undefined)?.version;
-  } catch {
-    return undefined;
-  } finally {
-    globals[API_KEY] = current;
-  }
-}
-
-/** The API's rule: a copy uses what was registered by a copy of the same minor version or a later one. */
-function isCompatible(own: string | undefined, registrant: string | undefined): boolean {
-  const ownMinor = minorOf(own);
-  const otherMinor = minorOf(registrant);
-  return ownMinor === undefined || otherMinor === undefined || ownMinor <= otherMinor;
-}
-
-function minorOf(version: string | undefined): number | undefined {
-  const minor = Number(version?.split('.')[1]);
-  return Number.isInteger(minor) ? minor : undefined;
-}
-
-function once<Value>(make: () => Value): () => Value {
-  let value: { readonly it: Value } | undefined;
-  return () => {
-    value ??= { it: make() };
-    return value.it;
-  };
 }

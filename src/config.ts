@@ -1,3 +1,4 @@
+import { DEFAULT_CONFIG as DEFAULTS, deepFreeze, RESOURCE_DETECTOR_NAMES } from './config-defaults';
 import { LOG_LEVELS, type LogLevel, oneLine } from './log';
 import type { SpanLimits } from './trace/span';
 
@@ -303,46 +304,23 @@ export interface FrameworksConfig {
 /** Exporters of our own, as OTEL_TRACES_EXPORTER calls them; `otlp/stdout` is the specification's word for JSON lines. */
 const EXPORTER_NAMES: readonly string[] = ['otlp', 'zipkin', 'console', 'otlp/stdout', 'file', 'memory', 'none'];
 
-/** OTEL_TRACES_EXPORTER and OTEL_EXPORTER_OTLP_TRACES_ENDPOINT when nothing is set. */
-const DEFAULT_EXPORTERS: readonly string[] = ['otlp'];
-const DEFAULT_URL = 'http://localhost:4318/v1/traces';
 const TRACES_PATH = 'v1/traces';
-/** The same for OTEL_EXPORTER_OTLP_PROTOCOL=grpc. */
+/** Where OTEL_EXPORTER_OTLP_PROTOCOL=grpc sends when nothing else is set. */
 const DEFAULT_GRPC_URL = 'http://localhost:4317/';
 
-/** OTEL_EXPORTER_ZIPKIN_ENDPOINT when nothing is set (specification: sdk-environment-variables.md, Zipkin). */
-const DEFAULT_ZIPKIN_URL = 'http://localhost:9411/api/v2/spans';
-
-/** HOOKLINE_FILE_PATH when nothing is set. */
-const DEFAULT_FILE = 'traces.jsonl';
-/** 100 MiB: five of them hold some hours of a busy service. */
-const DEFAULT_FILE_BYTES = 104_857_600;
 const MAX_FILES = 1000;
 
 /** HOOKLINE_SPOOL_MAX_BYTES and HOOKLINE_SPOOL_MAX_AGE when nothing is set: 100 MiB, a day. */
 const DEFAULT_SPOOL_BYTES = 104_857_600;
 const DEFAULT_SPOOL_AGE_MS = 86_400_000;
 
-/**
- * HOOKLINE_OTLP_MAX_REQUEST_BYTES when nothing is set: what gRPC servers take unless they are told otherwise, and below the
- * 5 MB of the smallest hosted back ends over HTTP.
- */
-const DEFAULT_REQUEST_BYTES = 4 * 1024 * 1024;
 /** OTLP/HTTP, "OTLP/HTTP Request": servers need not take more. */
 const MAX_REQUEST_BYTES = 64 * 1024 * 1024;
 /** Smaller ones would hold no span with its resource. */
 const MIN_REQUEST_BYTES = 1024;
-/** HOOKLINE_OTLP_MAX_SPAN_BYTES when nothing is set, and at most; MAX_SPAN_BYTES in src/export/encode.ts. */
-const DEFAULT_SPAN_BYTES = 2 * 1024 * 1024;
-
-const RESOURCE_DETECTOR_NAMES: readonly ResourceDetectorName[] = [
-  ...(['container', 'host', 'kubernetes', 'os', 'process', 'serviceinstance'] as const),
-];
 const CLOUD_DETECTOR_NAMES: readonly CloudDetectorName[] = ['aws', 'azure', 'gcp'];
 
-/** OTEL_PROPAGATORS when nothing is set. */
-const DEFAULT_PROPAGATORS = ['tracecontext', 'baggage'];
-const PROPAGATOR_NAMES = [...DEFAULT_PROPAGATORS, 'b3', 'b3multi', 'jaeger', 'xray', 'ottrace', 'datadog', 'gcp'];
+const PROPAGATOR_NAMES = [...DEFAULTS.propagators, 'b3', 'b3multi', 'jaeger', 'xray', 'ottrace', 'datadog', 'gcp'];
 
 const QUERY_SANITIZATIONS: readonly QuerySanitization[] = ['auto', 'always', 'never'];
 
@@ -390,20 +368,6 @@ const TAIL_POLICIES = ['errors', 'slow', 'ratio', 'routes'] as const;
 /** Words of OTEL_TRACES_EXPORTER that other SDKs know: a module of that name is not what the operator means. */
 const UNSUPPORTED_EXPORTERS: ReadonlySet<string> = new Set(['jaeger', 'logging', 'prometheus']);
 
-/** Semantic conventions, `http.request.method`. */
-const KNOWN_METHODS = ['CONNECT', 'DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT', 'QUERY', 'TRACE'];
-
-/** Semantic conventions, `url.full` and `url.query`: keys of signatures and credentials. */
-const SENSITIVE_QUERY_PARAMETERS = [
-  'AWSAccessKeyId',
-  'Signature',
-  'sig',
-  'X-Amz-Credential',
-  'X-Amz-Security-Token',
-  'X-Amz-Signature',
-  'X-Goog-Signature',
-];
-
 /** Headers that describe the body or the connection, which the exporter alone knows. */
 export const RESERVED_HEADERS: ReadonlySet<string> = new Set([
   'connection',
@@ -413,11 +377,13 @@ export const RESERVED_HEADERS: ReadonlySet<string> = new Set([
   'transfer-encoding',
 ]);
 
+/** In upper case; `readProxy` says what each is for. */
+const PROXY_VARIABLES = ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'NO_PROXY', 'REQUEST_METHOD'];
+
 /** Above this, Node's timers fire at once instead of late. */
 const MAX_TIMER_MS = 2_147_483_647;
 /** Spans; the queue is allocated in one piece. */
 const MAX_QUEUE_SIZE = 1_048_576;
-const DEFAULT_BATCH_SIZE = 512;
 const MAX_COUNT = 2_147_483_647;
 const MAX_SHOWN_LENGTH = 100;
 
@@ -431,58 +397,53 @@ type Env = Readonly<Record<string, string | undefined>>;
  */
 export function loadConfig(env: Env): { readonly config: Config; readonly problems: readonly string[] } {
   const reader = new Reader(env);
-  const batch = readBatch(reader);
+  // On Windows they have any case.
+  const names = Object.keys(env).map((name) => name.toUpperCase());
+  /** A part of the configuration, from the function that reads its variables where one of them is set: compiling them all takes milliseconds. */
+  const part = <Key extends keyof Config>(
+    key: Key,
+    prefixes: readonly string[],
+    read: (reader: Reader) => Config[Key],
+  ) => (names.some((name) => prefixes.some((prefix) => name.startsWith(prefix))) ? read(reader) : DEFAULTS[key]);
   const config: Config = {
-    logLevel: reader.oneOf('OTEL_LOG_LEVEL', LOG_LEVELS, 'warn'),
+    batch: part('batch', ['OTEL_BSP_'], readBatch),
+    logLevel: reader.oneOf('OTEL_LOG_LEVEL', LOG_LEVELS, DEFAULTS.logLevel),
     serviceName: reader.text('OTEL_SERVICE_NAME'),
-    resourceAttributes: readResourceAttributes(reader),
-    resourceDetectors: readResourceDetectors(reader),
-    resourceDetectionTimeoutMs: reader.integer('HOOKLINE_RESOURCE_DETECTION_TIMEOUT', 2000, 1, MAX_TIMER_MS),
-    propagators: readPropagators(reader),
-    propagationHosts: readPropagationHosts(reader),
-    environmentContext: reader.boolean('HOOKLINE_ENVIRONMENT_CONTEXT', true),
-    childProcessContext: reader.boolean('HOOKLINE_CHILD_PROCESS_CONTEXT', false),
-    sampler: readSampler(reader),
-    idGenerator: reader.oneOf('HOOKLINE_ID_GENERATOR', ID_GENERATORS, 'random'),
-    tailSampling: readTailSampling(reader),
-    exporters: readExporters(reader),
-    exporterOptions: readExporterOptions(reader),
-    otlp: readOtlp(reader),
-    zipkin: readZipkin(reader),
-    file: {
-      path: reader.text('HOOKLINE_FILE_PATH') ?? DEFAULT_FILE,
-      maxBytes: reader.integer('HOOKLINE_FILE_MAX_BYTES', DEFAULT_FILE_BYTES, 1, Number.MAX_SAFE_INTEGER),
-      maxFiles: reader.integer('HOOKLINE_FILE_MAX_FILES', 5, 1, MAX_FILES),
-    },
-    spool: readSpool(reader),
-    consoleFormat: reader.oneOf('HOOKLINE_CONSOLE_FORMAT', CONSOLE_FORMATS, 'tree'),
-    batch,
-    limits: readLimits(reader),
-    exitTimeoutMs: reader.integer('HOOKLINE_EXIT_TIMEOUT', 1000, 0, MAX_TIMER_MS),
-    instrumentations: readInstrumentations(reader, env),
-    http: readHttp(reader),
-    pg: readDatabase(reader, {
-      querySanitization: 'OTEL_INSTRUMENTATION_PG_QUERY_SANITIZATION',
-      captureQueryParameters: 'OTEL_INSTRUMENTATION_PG_CAPTURE_QUERY_PARAMETERS',
-      sqlCommenter: 'OTEL_INSTRUMENTATION_PG_SQLCOMMENTER',
-    }),
-    mysql2: readDatabase(reader, {
-      querySanitization: 'OTEL_INSTRUMENTATION_MYSQL2_QUERY_SANITIZATION',
-      captureQueryParameters: 'OTEL_INSTRUMENTATION_MYSQL2_CAPTURE_QUERY_PARAMETERS',
-      sqlCommenter: 'OTEL_INSTRUMENTATION_MYSQL2_SQLCOMMENTER',
-    }),
-    amqplib: readAmqplib(reader),
-    grpc: readGrpc(reader),
-    frameworks: {
-      express: reader.oneOf('OTEL_INSTRUMENTATION_EXPRESS_SPANS', FRAMEWORK_SPANS, 'none'),
-      connect: reader.oneOf('OTEL_INSTRUMENTATION_CONNECT_SPANS', FRAMEWORK_SPANS, 'none'),
-      fastify: reader.oneOf('OTEL_INSTRUMENTATION_FASTIFY_SPANS', FRAMEWORK_SPANS, 'none'),
-      koa: reader.oneOf('OTEL_INSTRUMENTATION_KOA_SPANS', FRAMEWORK_SPANS, 'none'),
-      hapi: reader.oneOf('OTEL_INSTRUMENTATION_HAPI_SPANS', FRAMEWORK_SPANS, 'none'),
-      nestjs: reader.oneOf('OTEL_INSTRUMENTATION_NESTJS_SPANS', FRAMEWORK_SPANS, 'none'),
-      restify: reader.oneOf('OTEL_INSTRUMENTATION_RESTIFY_SPANS', FRAMEWORK_SPANS, 'none'),
-      hono: reader.oneOf('OTEL_INSTRUMENTATION_HONO_SPANS', FRAMEWORK_SPANS, 'none'),
-    },
+    resourceAttributes: part('resourceAttributes', ['OTEL_RESOURCE_ATTRIBUTES'], readResourceAttributes),
+    resourceDetectors: part('resourceDetectors', ['OTEL_NODE_RESOURCE_DETECTORS'], readResourceDetectors),
+    resourceDetectionTimeoutMs: reader.integer(
+      'HOOKLINE_RESOURCE_DETECTION_TIMEOUT',
+      DEFAULTS.resourceDetectionTimeoutMs,
+      1,
+      MAX_TIMER_MS,
+    ),
+    propagators: part('propagators', ['OTEL_PROPAGATORS'], readPropagators),
+    propagationHosts: part('propagationHosts', ['HOOKLINE_PROPAGATION_'], readPropagationHosts),
+    environmentContext: reader.boolean('HOOKLINE_ENVIRONMENT_CONTEXT', DEFAULTS.environmentContext),
+    childProcessContext: reader.boolean('HOOKLINE_CHILD_PROCESS_CONTEXT', DEFAULTS.childProcessContext),
+    sampler: part('sampler', ['OTEL_TRACES_SAMPLER'], readSampler),
+    idGenerator: reader.oneOf('HOOKLINE_ID_GENERATOR', ID_GENERATORS, DEFAULTS.idGenerator),
+    tailSampling: part('tailSampling', ['HOOKLINE_TAIL_SAMPLING'], readTailSampling),
+    exporters: part('exporters', ['OTEL_TRACES_EXPORTER'], readExporters),
+    exporterOptions: part('exporterOptions', ['HOOKLINE_EXPORTER_OPTIONS'], readExporterOptions),
+    otlp: part('otlp', ['OTEL_EXPORTER_OTLP_', 'HOOKLINE_OTLP_', ...PROXY_VARIABLES], readOtlp),
+    zipkin: part('zipkin', ['OTEL_EXPORTER_ZIPKIN_', ...PROXY_VARIABLES], readZipkin),
+    file: part('file', ['HOOKLINE_FILE_'], readFile),
+    spool: part('spool', ['HOOKLINE_SPOOL_'], readSpool),
+    consoleFormat: reader.oneOf('HOOKLINE_CONSOLE_FORMAT', CONSOLE_FORMATS, DEFAULTS.consoleFormat),
+    limits: part('limits', ['OTEL_SPAN_', 'OTEL_ATTRIBUTE_', 'OTEL_EVENT_', 'OTEL_LINK_'], readLimits),
+    exitTimeoutMs: reader.integer('HOOKLINE_EXIT_TIMEOUT', DEFAULTS.exitTimeoutMs, 0, MAX_TIMER_MS),
+    instrumentations: part(
+      'instrumentations',
+      ['OTEL_INSTRUMENTATION_', 'OTEL_NODE_', 'HOOKLINE_INSTRUMENTATIONS'],
+      (from) => readInstrumentations(from, env),
+    ),
+    http: part('http', ['OTEL_INSTRUMENTATION_HTTP_', 'HOOKLINE_MUTE_HEALTH_CHECKS'], readHttp),
+    pg: part('pg', ['OTEL_INSTRUMENTATION_PG_'], readPg),
+    mysql2: part('mysql2', ['OTEL_INSTRUMENTATION_MYSQL2_'], readMysql2),
+    amqplib: part('amqplib', ['OTEL_INSTRUMENTATION_AMQPLIB_'], readAmqplib),
+    grpc: part('grpc', ['OTEL_INSTRUMENTATION_GRPC_'], readGrpc),
+    frameworks: part('frameworks', ['OTEL_INSTRUMENTATION_'], readFrameworks),
   };
   return { config: deepFreeze(config), problems: Object.freeze(reader.problems) };
 }
@@ -599,7 +560,7 @@ function readResourceDetectors(reader: Reader): readonly string[] {
   const name = 'OTEL_NODE_RESOURCE_DETECTORS';
   const all = [...RESOURCE_DETECTOR_NAMES, ...CLOUD_DETECTOR_NAMES];
   const items = reader.list(name);
-  if (items === undefined || items.length === 0) return [...RESOURCE_DETECTOR_NAMES];
+  if (items === undefined || items.length === 0) return [...DEFAULTS.resourceDetectors];
   const detectors = new Set<string>();
   const unknown: string[] = [];
   for (const item of items) {
@@ -624,7 +585,7 @@ function readResourceDetectors(reader: Reader): readonly string[] {
 function readPropagators(reader: Reader): readonly string[] {
   const name = 'OTEL_PROPAGATORS';
   const items = reader.list(name);
-  if (items === undefined || items.length === 0) return [...DEFAULT_PROPAGATORS];
+  if (items === undefined || items.length === 0) return [...DEFAULTS.propagators];
   const known = new Set<string>();
   const unknown: string[] = [];
   for (const item of items) {
@@ -638,7 +599,7 @@ function readPropagators(reader: Reader): readonly string[] {
     if (items.length > 1) reader.problem(`${name} names none and others; using none`);
     return [];
   }
-  const used = known.size === 0 ? DEFAULT_PROPAGATORS : [...known];
+  const used = known.size === 0 ? DEFAULTS.propagators : [...known];
   if (unknown.length > 0) {
     const accepted = `${PROPAGATOR_NAMES.join(', ')}, none or a path or package#export of a propagator`;
     reader.problem(`${name}: ${shown(unknown.join(','))} is not one of ${accepted}; using ${used.join(',')}`);
@@ -668,7 +629,7 @@ function isHostPattern(text: string): boolean {
 }
 
 function readSampler(reader: Reader): SamplerConfig {
-  const name = reader.oneOf('OTEL_TRACES_SAMPLER', SAMPLER_NAMES, 'parentbased_always_on');
+  const name = reader.oneOf('OTEL_TRACES_SAMPLER', SAMPLER_NAMES, DEFAULTS.sampler.name);
   const variable = 'OTEL_TRACES_SAMPLER_ARG';
   switch (name.startsWith('parentbased_') ? name.slice('parentbased_'.length) : name) {
     case 'traceidratio':
@@ -743,7 +704,7 @@ function readTailSampling(reader: Reader): TailSamplingConfig | undefined {
 function readExporters(reader: Reader): readonly string[] {
   const name = 'OTEL_TRACES_EXPORTER';
   const items = reader.list(name);
-  if (items === undefined || items.length === 0) return [...DEFAULT_EXPORTERS];
+  if (items === undefined || items.length === 0) return [...DEFAULTS.exporters];
   const exporters = new Set<string>();
   const unsupported: string[] = [];
   for (const item of items) {
@@ -756,7 +717,7 @@ function readExporters(reader: Reader): readonly string[] {
     if (items.length > 1) reader.problem(`${name} names none and others; using none`);
     return [];
   }
-  const used = exporters.size === 0 ? DEFAULT_EXPORTERS : [...exporters];
+  const used = exporters.size === 0 ? DEFAULTS.exporters : [...exporters];
   if (unsupported.length > 0) {
     const accepted = `${EXPORTER_NAMES.join(', ')} or a module that exports a span exporter`;
     reader.problem(`${name}: ${shown(unsupported.join(','))} is not ${accepted}; using ${shown(used.join(','))}`);
@@ -765,41 +726,46 @@ function readExporters(reader: Reader): readonly string[] {
 }
 
 function readBatch(reader: Reader): BatchConfig {
-  const maxQueueSize = reader.integer('OTEL_BSP_MAX_QUEUE_SIZE', 2048, 1, MAX_QUEUE_SIZE);
+  const maxQueueSize = reader.integer('OTEL_BSP_MAX_QUEUE_SIZE', DEFAULTS.batch.maxQueueSize, 1, MAX_QUEUE_SIZE);
   const name = 'OTEL_BSP_MAX_EXPORT_BATCH_SIZE';
   const limit = `OTEL_BSP_MAX_QUEUE_SIZE=${maxQueueSize}`;
-  const fallback = Math.min(DEFAULT_BATCH_SIZE, maxQueueSize);
-  if (fallback < DEFAULT_BATCH_SIZE && reader.text(name) === undefined)
-    reader.problem(`${name} is ${DEFAULT_BATCH_SIZE}, more than ${limit}; using ${fallback}`);
+  const standard = DEFAULTS.batch.maxExportBatchSize;
+  const fallback = Math.min(standard, maxQueueSize);
+  if (fallback < standard && reader.text(name) === undefined)
+    reader.problem(`${name} is ${standard}, more than ${limit}; using ${fallback}`);
   return {
-    scheduleDelayMs: reader.integer('OTEL_BSP_SCHEDULE_DELAY', 5000, 0, MAX_TIMER_MS),
-    exportTimeoutMs: reader.integer('OTEL_BSP_EXPORT_TIMEOUT', 30_000, 1, MAX_TIMER_MS),
+    scheduleDelayMs: reader.integer('OTEL_BSP_SCHEDULE_DELAY', DEFAULTS.batch.scheduleDelayMs, 0, MAX_TIMER_MS),
+    exportTimeoutMs: reader.integer('OTEL_BSP_EXPORT_TIMEOUT', DEFAULTS.batch.exportTimeoutMs, 1, MAX_TIMER_MS),
     maxQueueSize,
     maxExportBatchSize: reader.integer(name, fallback, 1, maxQueueSize, limit),
   };
 }
 
 function readLimits(reader: Reader): SpanLimits {
+  const { limits } = DEFAULTS;
   return {
-    attributeCountLimit: firstInteger(reader, ['OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT', 'OTEL_ATTRIBUTE_COUNT_LIMIT'], 128),
-    // The specification's default is no limit; one forgotten body in an attribute must not fill the queue.
+    attributeCountLimit: firstInteger(
+      reader,
+      ['OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT', 'OTEL_ATTRIBUTE_COUNT_LIMIT'],
+      limits.attributeCountLimit,
+    ),
     attributeValueLengthLimit: firstInteger(
       reader,
       ['OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT', 'OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT'],
-      16_384,
+      limits.attributeValueLengthLimit,
     ),
-    eventCountLimit: reader.integer('OTEL_SPAN_EVENT_COUNT_LIMIT', 128, 0, MAX_COUNT),
-    linkCountLimit: reader.integer('OTEL_SPAN_LINK_COUNT_LIMIT', 128, 0, MAX_COUNT),
+    eventCountLimit: reader.integer('OTEL_SPAN_EVENT_COUNT_LIMIT', limits.eventCountLimit, 0, MAX_COUNT),
+    linkCountLimit: reader.integer('OTEL_SPAN_LINK_COUNT_LIMIT', limits.linkCountLimit, 0, MAX_COUNT),
     // The second name of each is what OpenTelemetry's JavaScript SDK reads.
     attributePerEventCountLimit: firstInteger(
       reader,
       ['OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT', 'OTEL_SPAN_ATTRIBUTE_PER_EVENT_COUNT_LIMIT'],
-      128,
+      limits.attributePerEventCountLimit,
     ),
     attributePerLinkCountLimit: firstInteger(
       reader,
       ['OTEL_LINK_ATTRIBUTE_COUNT_LIMIT', 'OTEL_SPAN_ATTRIBUTE_PER_LINK_COUNT_LIMIT'],
-      128,
+      limits.attributePerLinkCountLimit,
     ),
   };
 }
@@ -820,11 +786,13 @@ function readOtlp(reader: Reader): OtlpConfig {
   const headers = readHeaders(reader, 'OTEL_EXPORTER_OTLP_HEADERS', Object.create(null));
   readHeaders(reader, 'OTEL_EXPORTER_OTLP_TRACES_HEADERS', headers);
   const authorization = readAuthorization(reader);
+  // What is set may lower it only.
+  const maxSpanBytes = DEFAULTS.otlp.maxSpanBytes as number;
   const oneOf =
     <Name extends string>(accepted: readonly Name[]) =>
     (name: string, fallback: Name): Name =>
       reader.oneOf(name, accepted, fallback);
-  let protocol = otlpValue('PROTOCOL', oneOf(OTLP_PROTOCOLS), 'http/protobuf');
+  let protocol = otlpValue('PROTOCOL', oneOf(OTLP_PROTOCOLS), DEFAULTS.otlp.protocol);
   if (protocol === 'grpc' && authorization?.method === 'aws') {
     const name = otlpVariable(reader, 'PROTOCOL');
     reader.problem(`${name}=grpc cannot be signed for HOOKLINE_OTLP_AUTH=aws; using http/protobuf`);
@@ -844,15 +812,19 @@ function readOtlp(reader: Reader): OtlpConfig {
     socketPath,
     proxy: socketPath === undefined ? readProxy(reader, url) : undefined,
     headers,
-    timeoutMs: otlpValue('TIMEOUT', (name, fallback) => reader.integer(name, fallback, 1, MAX_TIMER_MS), 10_000),
+    timeoutMs: otlpValue(
+      'TIMEOUT',
+      (name, fallback) => reader.integer(name, fallback, 1, MAX_TIMER_MS),
+      DEFAULTS.otlp.timeoutMs,
+    ),
     maxRequestBytes: reader.integer(
       'HOOKLINE_OTLP_MAX_REQUEST_BYTES',
-      DEFAULT_REQUEST_BYTES,
+      DEFAULTS.otlp.maxRequestBytes as number,
       MIN_REQUEST_BYTES,
       MAX_REQUEST_BYTES,
     ),
-    maxSpanBytes: reader.integer('HOOKLINE_OTLP_MAX_SPAN_BYTES', DEFAULT_SPAN_BYTES, 1, DEFAULT_SPAN_BYTES),
-    compression: otlpValue('COMPRESSION', oneOf(COMPRESSIONS), 'none'),
+    maxSpanBytes: reader.integer('HOOKLINE_OTLP_MAX_SPAN_BYTES', maxSpanBytes, 1, maxSpanBytes),
+    compression: otlpValue('COMPRESSION', oneOf(COMPRESSIONS), DEFAULTS.otlp.compression),
     certificateFile: reader.text(otlpVariable(reader, 'CERTIFICATE')),
     clientCertificateFile,
     clientKeyFile,
@@ -937,10 +909,10 @@ function readOtlpEndpoint(
 ): { readonly url: string; readonly socketPath?: string } {
   const isGrpc = protocol === 'grpc';
   const [own, general] = ['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT', 'OTEL_EXPORTER_OTLP_ENDPOINT'] as const;
-  const standard = isGrpc ? DEFAULT_GRPC_URL : DEFAULT_URL;
+  const standard = isGrpc ? DEFAULT_GRPC_URL : DEFAULTS.otlp.url;
   const insecure = isGrpc && otlpValue('INSECURE', (name, fallback) => reader.boolean(name, fallback), false);
   for (const name of [own, general]) {
-    const socket = readSocket(reader, name, isGrpc ? undefined : DEFAULT_URL);
+    const socket = readSocket(reader, name, isGrpc ? undefined : DEFAULTS.otlp.url);
     if (socket !== undefined) return socket;
     const fallback = name === own && reader.text(general) !== undefined ? general : standard;
     const url = readEndpoint(reader, name, headers, fallback, isGrpc && !insecure ? 'https' : 'http');
@@ -960,16 +932,16 @@ function readOtlpEndpoint(
 function readZipkin(reader: Reader): HttpTarget {
   const headers: Record<string, string> = Object.create(null);
   const name = 'OTEL_EXPORTER_ZIPKIN_ENDPOINT';
-  const socket = readSocket(reader, name, DEFAULT_ZIPKIN_URL);
-  const given = socket === undefined ? readEndpoint(reader, name, headers, DEFAULT_ZIPKIN_URL) : undefined;
-  if (given?.pathname === '/') given.pathname = new URL(DEFAULT_ZIPKIN_URL).pathname;
-  const url = socket?.url ?? given?.href ?? DEFAULT_ZIPKIN_URL;
+  const socket = readSocket(reader, name, DEFAULTS.zipkin.url);
+  const given = socket === undefined ? readEndpoint(reader, name, headers, DEFAULTS.zipkin.url) : undefined;
+  if (given?.pathname === '/') given.pathname = new URL(DEFAULTS.zipkin.url).pathname;
+  const url = socket?.url ?? given?.href ?? DEFAULTS.zipkin.url;
   return {
     url,
     socketPath: socket?.socketPath,
     proxy: socket === undefined ? readProxy(reader, url) : undefined,
     headers,
-    timeoutMs: reader.integer('OTEL_EXPORTER_ZIPKIN_TIMEOUT', 10_000, 1, MAX_TIMER_MS),
+    timeoutMs: reader.integer('OTEL_EXPORTER_ZIPKIN_TIMEOUT', DEFAULTS.zipkin.timeoutMs, 1, MAX_TIMER_MS),
     compression: 'none',
     certificateFile: undefined,
     clientCertificateFile: undefined,
@@ -1006,6 +978,15 @@ function readEndpoint(
   }
   url.hash = '';
   return url;
+}
+
+function readFile(reader: Reader): FileConfig {
+  const { path, maxBytes, maxFiles } = DEFAULTS.file;
+  return {
+    path: reader.text('HOOKLINE_FILE_PATH') ?? path,
+    maxBytes: reader.integer('HOOKLINE_FILE_MAX_BYTES', maxBytes, 1, Number.MAX_SAFE_INTEGER),
+    maxFiles: reader.integer('HOOKLINE_FILE_MAX_FILES', maxFiles, 1, MAX_FILES),
+  };
 }
 
 function readSpool(reader: Reader): SpoolConfig | undefined {
@@ -1110,40 +1091,69 @@ function readInstrumentations(reader: Reader, env: Env): InstrumentationsConfig 
     enabled: reader.list('OTEL_NODE_ENABLED_INSTRUMENTATIONS'),
     disabled: reader.list('OTEL_NODE_DISABLED_INSTRUMENTATIONS') ?? [],
     byName,
-    defaultEnabled: reader.boolean(DEFAULT_TOGGLE, true),
+    defaultEnabled: reader.boolean(DEFAULT_TOGGLE, DEFAULTS.instrumentations.defaultEnabled),
     userModules: reader.list('HOOKLINE_INSTRUMENTATIONS') ?? [],
   };
 }
 
 function readHttp(reader: Reader): HttpConfig {
   return {
-    knownMethods: new Set(reader.list('OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS') ?? KNOWN_METHODS),
+    knownMethods: new Set(reader.list('OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS') ?? DEFAULTS.http.knownMethods),
     serverRequestHeaders: readHeaderNames(reader, 'OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_REQUEST_HEADERS'),
     serverResponseHeaders: readHeaderNames(reader, 'OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_RESPONSE_HEADERS'),
     clientRequestHeaders: readHeaderNames(reader, 'OTEL_INSTRUMENTATION_HTTP_CLIENT_CAPTURE_REQUEST_HEADERS'),
     clientResponseHeaders: readHeaderNames(reader, 'OTEL_INSTRUMENTATION_HTTP_CLIENT_CAPTURE_RESPONSE_HEADERS'),
     serverIgnorePaths: reader.list('OTEL_INSTRUMENTATION_HTTP_SERVER_IGNORE_PATHS') ?? [],
-    muteHealthChecks: reader.boolean('HOOKLINE_MUTE_HEALTH_CHECKS', false),
+    muteHealthChecks: reader.boolean('HOOKLINE_MUTE_HEALTH_CHECKS', DEFAULTS.http.muteHealthChecks),
     sensitiveQueryParameters: new Set(
-      reader.list('OTEL_INSTRUMENTATION_HTTP_SENSITIVE_QUERY_PARAMETERS') ?? SENSITIVE_QUERY_PARAMETERS,
+      reader.list('OTEL_INSTRUMENTATION_HTTP_SENSITIVE_QUERY_PARAMETERS') ?? DEFAULTS.http.sensitiveQueryParameters,
     ),
   };
 }
 
-function readDatabase(reader: Reader, variables: Readonly<Record<keyof DatabaseConfig, string>>): DatabaseConfig {
+function readPg(reader: Reader): DatabaseConfig {
+  return readDatabase(reader, DEFAULTS.pg, {
+    querySanitization: 'OTEL_INSTRUMENTATION_PG_QUERY_SANITIZATION',
+    captureQueryParameters: 'OTEL_INSTRUMENTATION_PG_CAPTURE_QUERY_PARAMETERS',
+    sqlCommenter: 'OTEL_INSTRUMENTATION_PG_SQLCOMMENTER',
+  });
+}
+
+function readMysql2(reader: Reader): DatabaseConfig {
+  return readDatabase(reader, DEFAULTS.mysql2, {
+    querySanitization: 'OTEL_INSTRUMENTATION_MYSQL2_QUERY_SANITIZATION',
+    captureQueryParameters: 'OTEL_INSTRUMENTATION_MYSQL2_CAPTURE_QUERY_PARAMETERS',
+    sqlCommenter: 'OTEL_INSTRUMENTATION_MYSQL2_SQLCOMMENTER',
+  });
+}
+
+function readDatabase(
+  reader: Reader,
+  standard: DatabaseConfig,
+  variables: Readonly<Record<keyof DatabaseConfig, string>>,
+): DatabaseConfig {
   return {
-    querySanitization: reader.oneOf(variables.querySanitization, QUERY_SANITIZATIONS, 'auto'),
-    captureQueryParameters: reader.boolean(variables.captureQueryParameters, false),
-    sqlCommenter: reader.boolean(variables.sqlCommenter, false),
+    querySanitization: reader.oneOf(variables.querySanitization, QUERY_SANITIZATIONS, standard.querySanitization),
+    captureQueryParameters: reader.boolean(variables.captureQueryParameters, standard.captureQueryParameters),
+    sqlCommenter: reader.boolean(variables.sqlCommenter, standard.sqlCommenter),
   };
 }
 
 function readAmqplib(reader: Reader): AmqplibConfig {
+  const { amqplib } = DEFAULTS;
   return {
-    consumeEnd: reader.oneOf('OTEL_INSTRUMENTATION_AMQPLIB_CONSUME_END', CONSUME_ENDS, 'settle'),
-    consumeTimeoutMs: reader.integer('OTEL_INSTRUMENTATION_AMQPLIB_CONSUME_TIMEOUT', 60_000, 0, MAX_TIMER_MS),
-    useLinksForConsume: reader.boolean('OTEL_INSTRUMENTATION_AMQPLIB_USE_LINKS_FOR_CONSUME', false),
-    settleSpans: reader.boolean('OTEL_INSTRUMENTATION_AMQPLIB_SETTLE_SPANS', true),
+    consumeEnd: reader.oneOf('OTEL_INSTRUMENTATION_AMQPLIB_CONSUME_END', CONSUME_ENDS, amqplib.consumeEnd),
+    consumeTimeoutMs: reader.integer(
+      'OTEL_INSTRUMENTATION_AMQPLIB_CONSUME_TIMEOUT',
+      amqplib.consumeTimeoutMs,
+      0,
+      MAX_TIMER_MS,
+    ),
+    useLinksForConsume: reader.boolean(
+      'OTEL_INSTRUMENTATION_AMQPLIB_USE_LINKS_FOR_CONSUME',
+      amqplib.useLinksForConsume,
+    ),
+    settleSpans: reader.boolean('OTEL_INSTRUMENTATION_AMQPLIB_SETTLE_SPANS', amqplib.settleSpans),
   };
 }
 
@@ -1154,6 +1164,20 @@ function readGrpc(reader: Reader): GrpcConfig {
     clientResponseMetadata: readHeaderNames(reader, 'OTEL_INSTRUMENTATION_GRPC_CLIENT_CAPTURE_RESPONSE_METADATA'),
     serverRequestMetadata: readHeaderNames(reader, 'OTEL_INSTRUMENTATION_GRPC_SERVER_CAPTURE_REQUEST_METADATA'),
     serverResponseMetadata: readHeaderNames(reader, 'OTEL_INSTRUMENTATION_GRPC_SERVER_CAPTURE_RESPONSE_METADATA'),
+  };
+}
+
+function readFrameworks(reader: Reader): FrameworksConfig {
+  const { frameworks: standard } = DEFAULTS;
+  return {
+    express: reader.oneOf('OTEL_INSTRUMENTATION_EXPRESS_SPANS', FRAMEWORK_SPANS, standard.express),
+    connect: reader.oneOf('OTEL_INSTRUMENTATION_CONNECT_SPANS', FRAMEWORK_SPANS, standard.connect),
+    fastify: reader.oneOf('OTEL_INSTRUMENTATION_FASTIFY_SPANS', FRAMEWORK_SPANS, standard.fastify),
+    koa: reader.oneOf('OTEL_INSTRUMENTATION_KOA_SPANS', FRAMEWORK_SPANS, standard.koa),
+    hapi: reader.oneOf('OTEL_INSTRUMENTATION_HAPI_SPANS', FRAMEWORK_SPANS, standard.hapi),
+    nestjs: reader.oneOf('OTEL_INSTRUMENTATION_NESTJS_SPANS', FRAMEWORK_SPANS, standard.nestjs),
+    restify: reader.oneOf('OTEL_INSTRUMENTATION_RESTIFY_SPANS', FRAMEWORK_SPANS, standard.restify),
+    hono: reader.oneOf('OTEL_INSTRUMENTATION_HONO_SPANS', FRAMEWORK_SPANS, standard.hono),
   };
 }
 
@@ -1205,12 +1229,4 @@ export function isHeaderValue(text: string): boolean {
     if ((code < 0x20 && code !== 0x09) || code === 0x7f || code > 0xff) return false;
   }
   return true;
-}
-
-/** Freezes objects and arrays all the way down. Sets stay as they are: freezing one does not lock its items. */
-function deepFreeze<Value extends object>(value: Value): Value {
-  for (const item of Object.values(value)) {
-    if (typeof item === 'object' && item !== null && !(item instanceof Set)) deepFreeze(item as object);
-  }
-  return Object.freeze(value);
 }

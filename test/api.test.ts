@@ -3,10 +3,14 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import type * as Api from '@opentelemetry/api';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { patchApiGlobals, registerApi } from '../src/api';
+import { registerApi } from '../src/api';
+import { patchApiGlobals } from '../src/api-copies';
 import { forgetLoggedKeys, setLogLevel, setLogSink } from '../src/log';
 import { createPropagator } from '../src/propagation/composite';
+import { toTextMapPropagator } from '../src/propagation/text-map';
 import { createResource } from '../src/resource';
+import { contextManager } from '../src/trace/context';
+import { toGlobalProvider } from '../src/trace/global-provider';
 import { ALWAYS_ON } from '../src/trace/sampler';
 import type { Span } from '../src/trace/span';
 import { TracerProvider } from '../src/trace/tracer';
@@ -37,7 +41,12 @@ const provider = new TracerProvider({
   },
   processor: { onEnd: (span) => void ended.push(span) },
 });
-const register = (): boolean => registerApi({ provider, propagator: createPropagator(['tracecontext', 'baggage']) });
+const register = (forceFlush?: () => Promise<void>): boolean =>
+  registerApi(() => ({
+    trace: toGlobalProvider(provider, forceFlush),
+    context: contextManager,
+    propagation: toTextMapPropagator(createPropagator(['tracecontext', 'baggage'])),
+  }));
 
 /** A copy of the API as another package would get it, its module-wide state its own. */
 function freshCopy(patch: boolean): { api: typeof Api; globalUtils: object } {
@@ -83,7 +92,7 @@ describe('registerApi', () => {
   it('offers what applications ask of the global provider', async () => {
     let flushed = 0;
     const forceFlush = async (): Promise<void> => void flushed++;
-    registerApi({ provider, propagator: createPropagator([]), forceFlush });
+    register(forceFlush);
     const { api } = freshCopy(false);
     const proxy = api.trace.getTracerProvider() as Api.ProxyTracerProvider & { forceFlush(): Promise<void> };
     await proxy.forceFlush();

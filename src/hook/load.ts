@@ -1,5 +1,4 @@
 import { Module } from 'node:module';
-import { types } from 'node:util';
 import { describeError, log } from '../log';
 import { watchBuiltins } from './builtin';
 import { type AnyFunction, disguise } from './disguise';
@@ -20,8 +19,8 @@ interface ModulePrototype {
  *   Node compiles imported CommonJS through it, for `import` too (18.19 to 26).
  * - Built-ins: `watchBuiltins`.
  * - require-in-the-middle: the main module of a package whose package.json leads our own reading of it elsewhere than
- *   Node's. It resolves every name it is asked for once more, which costs a 1,000-module
- *   application several per cent, so only the names of targets reach it.
+ *   Node's, so that the compile step did not know it for one. It resolves every name it is asked for once more, which costs a
+ *   1,000-module application several per cent, so it is asked for such modules alone, and read with the first.
  * - ES module packages: src/hook/esm.ts. Files that foreign loaders evaluate: src/hook/foreign-loaders.ts.
  */
 export function installHooks(registry: Registry): Hooks {
@@ -44,17 +43,14 @@ export function installHooks(registry: Registry): Hooks {
   const prototype = Module.prototype as unknown as ModulePrototype;
   const original = prototype.require;
   prototype.require = disguise(function (this: unknown, id: unknown): unknown {
-    let through = original;
+    let exports = Reflect.apply(original, this, arguments);
     try {
-      if (packages.has(id as string)) {
+      if (packages.has(id as string) && registry.isMissedMain(exports)) {
         if (throughRitm === undefined) throughRitm = tryRitm(registry, packages, original);
-        through = throughRitm;
+        exports = Reflect.apply(throughRitm, this, arguments);
+        // Whatever it was: once is enough.
+        registry.noteMain(exports);
       }
-    } catch (error) {
-      noteHookFailure('require', error);
-    }
-    const exports = Reflect.apply(through, this, arguments);
-    try {
       watch.drain();
     } catch (error) {
       noteHookFailure('require', error);
@@ -127,7 +123,7 @@ function requireThroughRitm(registry: Registry, packages: ReadonlySet<string>, o
   const host = process as unknown as { getBuiltinModule?: AnyFunction };
   const current = prototype.require;
   const { getBuiltinModule } = host;
-  const { Hook } = require('./lazy/ritm.js') as typeof import('../lazy/ritm');
+  const { Hook, types } = require('./lazy/ritm.js') as typeof import('../lazy/ritm');
   prototype.require = original;
   new Hook([...packages], { internals: false }, <T>(exports: T, name: string, folder?: string): T => {
     try {

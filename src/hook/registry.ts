@@ -7,6 +7,7 @@ import { Guard } from './guard';
 import type { Instrumentation, Target } from './instrumentation';
 import type { LoadedFile } from './locate';
 import type { InstrumentationTracing } from './tracing';
+import { satisfies } from './version-range';
 
 /** One line of the table in instrumentations/index.ts. */
 export interface Definition {
@@ -125,6 +126,8 @@ export class Registry {
   readonly #manifests = new Map<string, Manifest | undefined>();
   readonly #patchedNames = new Map<Definition, Set<string>>();
   readonly #skippedNames = new Map<Definition, Set<string>>();
+  /** What the main modules of packages with targets export, as far as the compile step met them. */
+  readonly #mains = new WeakSet<object>();
   readonly #definitions: Definition[] = [];
   readonly #enabled: Definition[] = [];
 
@@ -173,6 +176,16 @@ export class Registry {
     return [...this.#byModule.keys()].filter((name) => !isBuiltin(name));
   }
 
+  /** Takes note of exports that a main module has: see `isMissedMain`. */
+  noteMain(exports: unknown): void {
+    if (isPatchable(exports)) this.#mains.add(exports);
+  }
+
+  /** Whether these exports, of a package with targets, came by without being known for those of its main module. */
+  isMissedMain(exports: unknown): boolean {
+    return isPatchable(exports) && !this.#mains.has(exports);
+  }
+
   /**
    * Patches the targets in a file that was just loaded. Returns the exports the application is to get: the same, unless
    * a target replaced them. Never throws.
@@ -181,6 +194,7 @@ export class Registry {
     const definitions = this.#byModule.get(loaded.module);
     if (definitions === undefined) return exports;
     let current = exports;
+    if (this.#isMain(loaded)) this.noteMain(exports);
     for (const definition of definitions) {
       const own = this.load(definition);
       if (own === undefined) continue;
@@ -188,7 +202,13 @@ export class Registry {
         current = own.guard.run(() => this.#patch(definition, own, target, loaded, current)) ?? current;
       }
     }
+    if (current !== exports && this.#isMain(loaded)) this.noteMain(current);
     return current;
+  }
+
+  #isMain({ file, folder }: LoadedFile): boolean {
+    if (file === undefined) return true;
+    return folder !== undefined && this.#manifest(folder)?.entryFiles.has(file) === true;
   }
 
   /** Reads an instrumentation's file; once. `undefined` when that failed, which is said. */
@@ -197,7 +217,9 @@ export class Registry {
     const guard = new Guard(definition.name);
     let loaded: Loaded | undefined;
     try {
-      loaded = { instrumentation: definition.load(), guard, tracing: this.makeTracing(definition.name, guard) };
+      // In this order: what its file is built without comes with the core.
+      const tracing = this.makeTracing(definition.name, guard);
+      loaded = { instrumentation: definition.load(), guard, tracing };
     } catch (error) {
       log.error(`instrumentation ${definition.name} could not be loaded: ${String(error)}`);
     }
@@ -229,7 +251,7 @@ export class Registry {
     const inModule = (own.instrumentation.targets ?? []).filter(({ module }) => module === loaded.module);
     if (inModule.length === 0 || loaded.folder === undefined) return inModule;
     const manifest = this.#manifest(loaded.folder);
-    const isEntry = loaded.file === undefined || manifest?.entryFiles.has(loaded.file) === true;
+    const isEntry = this.#isMain(loaded);
     const inFile = inModule.filter(({ file }) => (file === undefined ? isEntry : file === loaded.file));
     const suited = inFile.filter(
       ({ versions }) => versions === undefined || (manifest !== undefined && satisfies(manifest.version, versions)),
@@ -246,7 +268,7 @@ export class Registry {
   }
 
   #patch(definition: Definition, own: Loaded, target: Target, loaded: LoadedFile, exports: unknown): unknown {
-    if ((typeof exports !== 'object' && typeof exports !== 'function') || exports === null) return exports;
+    if (!isPatchable(exports)) return exports;
     let done = this.#patched.get(target);
     if (done === undefined) {
       done = new WeakSet();
@@ -255,7 +277,7 @@ export class Registry {
     if (done.has(exports)) return exports;
     done.add(exports);
     const replaced = target.patch(exports, own.tracing);
-    if (typeof replaced === 'function' || (typeof replaced === 'object' && replaced !== null)) done.add(replaced);
+    if (isPatchable(replaced)) done.add(replaced);
     const label = labelOf(loaded, loaded.folder === undefined ? undefined : this.#manifest(loaded.folder));
     note(this.#patchedNames, definition, label);
     log.debug(`${definition.name}: patched ${label}${target.file === undefined ? '' : ` ${target.file}`}`);
@@ -274,6 +296,10 @@ export class Registry {
     this.#manifests.set(folder, manifest);
     return manifest;
   }
+}
+
+function isPatchable(exports: unknown): exports is object {
+  return typeof exports === 'function' || (typeof exports === 'object' && exports !== null);
 }
 
 function labelOf(loaded: LoadedFile, manifest: Manifest | undefined): string {
@@ -321,12 +347,4 @@ function collect(node: unknown, add: (path: string) => void, depth: number): voi
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-let semverSatisfies: typeof import('semver').satisfies | undefined;
-
-/** Reads semver with the first range there is to check. */
-function satisfies(version: string, range: string): boolean {
-  semverSatisfies ??= (require('./lazy/semver.js') as typeof import('../lazy/semver')).satisfies;
-  return semverSatisfies(version, range, { includePrerelease: true });
 }
