@@ -1,4 +1,5 @@
 import { DEFAULT_CONFIG as DEFAULTS, deepFreeze, RESOURCE_DETECTOR_NAMES } from './config-defaults';
+import { isHeaderValue, isToken } from './http/token';
 import { LOG_LEVELS, type LogLevel, oneLine } from './log';
 import type { SpanLimits } from './trace/span';
 
@@ -1215,18 +1216,4 @@ function isDigits(text: string): boolean {
 /** Characters of a decimal number, exponent included; `Number` does the rest. Keeps out `0x1`, `Infinity` and the like. */
 function isDecimal(text: string): boolean {
   return [...text].every((char) => (char >= '0' && char <= '9') || '.eE+-'.includes(char));
-}
-
-/** `token` of RFC 9110, section 5.6.2. One character class, so that it cannot backtrack. */
-export function isToken(text: string): boolean {
-  return /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(text);
-}
-
-/** What Node accepts as a header's value: Latin-1 without control characters, tabs excepted. */
-export function isHeaderValue(text: string): boolean {
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if ((code < 0x20 && code !== 0x09) || code === 0x7f || code > 0xff) return false;
-  }
-  return true;
 }

@@ -1,8 +1,10 @@
-import type { ClientRequest, IncomingMessage } from 'node:http';
+import type { ClientRequest, ClientRequestArgs, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { log } from '../log';
-import { createHttpConnection, type HttpConnection } from './connection';
+import { createHttpConnection, type TunnelOptions } from './connection';
 import { type Endpoint, forwardProxy, readTlsFiles, requestOptions } from './endpoint';
+import { PlainConnection, type PlainRequest } from './plain-request';
+import type { PlainResponse } from './plain-response';
 import { untracedTimer } from './processor';
 import { type Attempt, describe, isTlsFault, MAX_RESPONSE_BYTES, type Transport } from './transport';
 import { explainProxyError, refusal } from './tunnel';
@@ -10,12 +12,30 @@ import { explainProxyError, refusal } from './tunnel';
 /** A request goes out in pieces of this size, so that a slow connection shows progress. */
 const WRITE_BYTES = 64 * 1024;
 
+/** One connection at a time to an endpoint or its proxy. */
+interface Connection {
+  request(options: ClientRequestArgs): ClientRequest | PlainRequest;
+  /** Gives up what is being made of it. */
+  abort(): void;
+  destroy(): void;
+}
+
+/** node:http's client is what tunnels and TLS take. */
+function connectionTo(endpoint: Endpoint, options: TunnelOptions): Connection {
+  if (!(forwardProxy(endpoint)?.secure ?? endpoint.secure)) {
+    const plain = new PlainConnection();
+    return { request: (args) => plain.request(args), abort: () => {}, destroy: () => plain.destroy() };
+  }
+  const { http, agent, abort } = createHttpConnection(endpoint, options);
+  return { request: (args) => http.request({ ...args, agent }), abort, destroy: () => agent.destroy() };
+}
+
 /** POST over HTTP/1.1, on one connection that is kept alive. */
 export class HttpTransport implements Transport {
   connectGivenUpMs = Number.NEGATIVE_INFINITY;
   readonly #connectTimeoutMs: number;
-  #connection: HttpConnection | undefined;
-  #request: ClientRequest | undefined;
+  #connection: Connection | undefined;
+  #request: ClientRequest | PlainRequest | undefined;
   #finished = false;
   #cancel: (() => void) | undefined;
 
@@ -33,12 +53,12 @@ export class HttpTransport implements Transport {
 
   close(): void {
     this.#connection?.abort();
-    this.#connection?.agent.destroy();
+    this.#connection?.destroy();
     this.#connection = undefined;
   }
 
   post(endpoint: Endpoint, body: Buffer, gzip: boolean, timeoutMs: number): Promise<Attempt> {
-    this.#connection ??= createHttpConnection(endpoint, {
+    this.#connection ??= connectionTo(endpoint, {
       stepMs: this.#connectTimeoutMs,
       startTimer: untracedTimer,
     });
@@ -50,10 +70,10 @@ export class HttpTransport implements Transport {
         `cannot read ${file} for the connection to the collector: ${describe(error)}`,
       );
     });
-    const options = { ...requestOptions(endpoint, body.length, gzip), ...tls, agent: connection.agent };
-    let request: ClientRequest;
+    const options = { ...requestOptions(endpoint, body.length, gzip), ...tls };
+    let request: ClientRequest | PlainRequest;
     try {
-      request = connection.http.request(options);
+      request = connection.request(options);
     } catch (error) {
       const { code = '' } = error as NodeJS.ErrnoException;
       // Certificate files that are none, or of which only one has been replaced yet.
@@ -81,7 +101,7 @@ export class HttpTransport implements Transport {
       let settled = false;
       let connectTimer: NodeJS.Timeout | undefined;
       let stallTimer: NodeJS.Timeout | undefined;
-      let response: IncomingMessage | undefined;
+      let response: IncomingMessage | PlainResponse | undefined;
       const chunks: Buffer[] = [];
       let received = 0;
 
@@ -166,7 +186,7 @@ export class HttpTransport implements Transport {
         if (code === 'CONNECT_TIMEOUT') this.connectGivenUpMs = performance.now();
         fail(code, proxy === undefined ? describe(error) : message);
       };
-      const responding = (incoming: IncomingMessage): void => {
+      const responding = (incoming: IncomingMessage | PlainResponse): void => {
         // An 'error' event of a response without a listener would end the process.
         incoming.on('error', () => {});
         if (proxy !== undefined && incoming.statusCode === 407) {

@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
-import { isHeaderValue, isToken, RESERVED_HEADERS } from '../../config';
+import { RESERVED_HEADERS } from '../../config';
+import { isHeaderValue, isToken } from '../../http/token';
 import { log } from '../../log';
 import type { Authorization, Authorized } from './authorization';
 
