@@ -97,7 +97,7 @@ export class PlainResponse extends EventEmitter {
   /** RFC 9112, section 6.3. */
   #frame(isHttp11: boolean): void {
     const { 'content-length': length, 'transfer-encoding': coding, connection = '' } = this.headers;
-    const options = connection.toLowerCase().split(/\s*,\s*/);
+    const options = itemsOf(connection.toLowerCase());
     this.keepAlive = isHttp11 ? !options.includes('close') : options.includes('keep-alive');
     const { statusCode } = this;
     if (statusCode === 101) this.keepAlive = false;
@@ -107,7 +107,7 @@ export class PlainResponse extends EventEmitter {
       // Both is what smuggled requests look like: what comes next is nobody's.
       if (length !== undefined) this.keepAlive = false;
     } else if (length !== undefined) {
-      const [first = '', ...others] = length.split(/\s*,\s*/);
+      const [first = '', ...others] = itemsOf(length);
       if (!/^\d{1,15}$/.test(first) || others.some((other) => other !== first))
         throw new ParseError('HPE_INVALID_CONTENT_LENGTH', 'Invalid character in Content-Length');
       this.#framing = 'length';
@@ -186,4 +186,8 @@ export class PlainResponse extends EventEmitter {
     this.complete = true;
     return rest;
   }
+}
+
+function itemsOf(list: string): string[] {
+  return list.split(',').map((item) => item.trim());
 }
