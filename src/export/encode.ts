@@ -3,6 +3,7 @@ import type { Resource } from '../resource';
 import type { AttributeBlock } from '../trace/attribute-block';
 import { cut } from '../trace/attributes';
 import type { InstrumentationScope, Span, SpanEvent, SpanLimits, SpanLink } from '../trace/span';
+import type { SpanIdentity } from '../trace/span-identity';
 
 /**
  * Spans to OTLP protobuf (opentelemetry-proto v1: trace, common, resource, collector/trace).
@@ -237,6 +238,21 @@ function putInt32BigEndian(buffer: Uint8Array, at: number, value: number): void 
   buffer[at + 3] = value;
 }
 
+/** `trace_id` and `span_id`, which spans and links both begin with; returns the place behind them. */
+function putIds(buffer: Uint8Array, at: number, identity: SpanIdentity): number {
+  buffer[at] = TAG_FIRST;
+  buffer[at + 1] = 16;
+  putInt32BigEndian(buffer, at + 2, identity.trace0);
+  putInt32BigEndian(buffer, at + 6, identity.trace1);
+  putInt32BigEndian(buffer, at + 10, identity.trace2);
+  putInt32BigEndian(buffer, at + 14, identity.trace3);
+  buffer[at + 18] = TAG_SECOND;
+  buffer[at + 19] = 8;
+  putInt32BigEndian(buffer, at + 20, identity.span0);
+  putInt32BigEndian(buffer, at + 24, identity.span1);
+  return at + 28;
+}
+
 /**
  * Appends one `ScopeSpans.spans` entry. With the writer as it was when the span needs more than `maxBytes` or cannot be
  * encoded at all. Never throws.
@@ -271,18 +287,7 @@ function writeSpan(writer: ProtoWriter, span: Span): void {
   writer.length = mark;
   {
     const { buffer } = writer;
-    let at = mark;
-    buffer[at] = TAG_FIRST; // trace_id
-    buffer[at + 1] = 16;
-    putInt32BigEndian(buffer, at + 2, identity.trace0);
-    putInt32BigEndian(buffer, at + 6, identity.trace1);
-    putInt32BigEndian(buffer, at + 10, identity.trace2);
-    putInt32BigEndian(buffer, at + 14, identity.trace3);
-    buffer[at + 18] = TAG_SECOND; // span_id
-    buffer[at + 19] = 8;
-    putInt32BigEndian(buffer, at + 20, identity.span0);
-    putInt32BigEndian(buffer, at + 24, identity.span1);
-    at += 28;
+    let at = putIds(buffer, mark, identity);
     if (parent !== undefined) {
       buffer[at] = 0x22; // parent_span_id
       buffer[at + 1] = 8;
@@ -402,10 +407,21 @@ function writeEvent(writer: ProtoWriter, event: SpanEvent, limits: SpanLimits): 
 }
 
 function writeLink(writer: ProtoWriter, link: SpanLink, limits: SpanLimits): void {
-  const { traceId, spanId, traceFlags, traceState, isRemote } = link.context;
   const mark = writer.open(0x6a);
-  writeHex(writer, TAG_FIRST, traceId, 32);
-  writeHex(writer, TAG_SECOND, spanId, 16);
+  const { identity } = link;
+  let flags: unknown;
+  let traceState: SpanContext['traceState'];
+  let isRemote: boolean | undefined;
+  if (identity !== undefined) {
+    ({ flags, traceState, isRemote } = identity);
+    writer.reserve(28);
+    writer.length = putIds(writer.buffer, mark, identity);
+  } else {
+    const { context } = link;
+    ({ traceFlags: flags, traceState, isRemote } = context);
+    writeHex(writer, TAG_FIRST, context.traceId, 32);
+    writeHex(writer, TAG_SECOND, context.spanId, 16);
+  }
   if (traceState !== undefined && traceState !== null) writer.writeString(TAG_THIRD, traceStateOf(traceState));
   const dropped = writeAttributes(
     writer,
@@ -415,22 +431,32 @@ function writeLink(writer: ProtoWriter, link: SpanLink, limits: SpanLimits): voi
     limits.attributePerLinkCountLimit,
   );
   writer.writeCount(0x28, link.droppedAttributesCount + dropped);
-  writer.writeFixed32(
-    0x35,
-    (Number(traceFlags) & 0xff) | FLAG_HAS_IS_REMOTE | (isRemote === true ? FLAG_IS_REMOTE : 0),
-  );
+  writer.writeFixed32(0x35, (Number(flags) & 0xff) | FLAG_HAS_IS_REMOTE | (isRemote === true ? FLAG_IS_REMOTE : 0));
   writer.close(mark);
+}
+
+/** Values of hexadecimal digits by character code; `INVALID` for what is none. */
+const INVALID = 0x80;
+const HEX_VALUE = new Uint8Array(128).fill(INVALID);
+for (const digits of ['0123456789abcdef', '0123456789ABCDEF']) {
+  for (let value = 0; value < 16; value++) HEX_VALUE[digits.charCodeAt(value)] = value;
 }
 
 /** An id of the application's own making: left out unless it is hexadecimal of the right length. */
 function writeHex(writer: ProtoWriter, tag: number, id: unknown, length: 16 | 32): void {
-  if (typeof id !== 'string' || id.length !== length || !/^[0-9a-f]+$/i.test(id)) return;
+  if (typeof id !== 'string' || id.length !== length) return;
   writer.reserve(2 + length / 2);
   const { buffer } = writer;
-  buffer[writer.length] = tag;
-  buffer[writer.length + 1] = length / 2;
-  buffer.write(id, writer.length + 2, 'hex');
-  writer.length += 2 + length / 2;
+  const start = writer.length + 2;
+  for (let i = 0; i < length; i += 2) {
+    const high = HEX_VALUE[id.charCodeAt(i)] ?? INVALID;
+    const low = HEX_VALUE[id.charCodeAt(i + 1)] ?? INVALID;
+    if ((high | low) >= INVALID) return;
+    buffer[start + i / 2] = (high << 4) | low;
+  }
+  buffer[start - 2] = tag;
+  buffer[start - 1] = length / 2;
+  writer.length = start + length / 2;
 }
 
 /**

@@ -314,7 +314,7 @@ function describe(operation: Operation, call: Call): Attributes {
 const blocks = new BlockList();
 
 function addLinks(span: Span, contexts: readonly TraceContext[]): void {
-  for (const { identity } of contexts) if (identity !== undefined) span.addLink({ context: identity.spanContext() });
+  for (const { identity } of contexts) if (identity !== undefined) span.linkTo(identity);
 }
 
 /** `new` of a replaced constructor, by itself or as the base of a class. */

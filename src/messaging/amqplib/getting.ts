@@ -64,7 +64,7 @@ function received(span: Span, { message, place }: Got, tracing: Tracing): void {
   const from = { ...place, exchange: textOf(fields?.exchange), routingKey: textOf(fields?.routingKey) };
   span.adopt(messageAttributes('get', 'receive', message, from));
   const { identity } = tracing.extract((name) => readField(properties?.headers, name));
-  if (identity !== undefined) span.addLink({ context: identity.spanContext() });
+  if (identity !== undefined) span.linkTo(identity);
 }
 
 function getting(original: AnyFunction, operation: GetOperation, tracing: Tracing): AnyFunction {
