@@ -14,7 +14,7 @@ export function before(
       ({
         watched(this: object): unknown {
           try {
-            look(this, arguments);
+            if (!tracing.off) look(this, arguments);
           } catch (failure) {
             tracing.fail(failure);
           }

@@ -53,7 +53,7 @@ function settling(
     settle(this: Channel): unknown {
       let what: Settling | undefined;
       try {
-        what = settlingOf(this, method, arguments);
+        if (!tracing.off) what = settlingOf(this, method, arguments);
       } catch (failure) {
         tracing.fail(failure);
       }
