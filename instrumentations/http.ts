@@ -477,7 +477,11 @@ function patchRequestFunctions(module: { request: unknown; get: unknown }, traci
           throw error;
         }
         // Before 22.12 Node publishes nothing at creation; the headers have not left yet.
-        if (!tracing.off && isObject(request) && 'outputData' in request) tracing.guard(() => begin(request as never));
+        try {
+          if (!tracing.off && isObject(request) && 'outputData' in request) begin(request as never);
+        } catch (failure) {
+          tracing.fail(failure);
+        }
         return request;
       };
     });
@@ -563,20 +567,25 @@ function targetOf(request: ClientRequest): ClientTarget {
   const { host, protocol } = request as ClientRequest & { host?: string; protocol?: string };
   return {
     method: request.method,
-    scheme: typeof protocol === 'string' ? protocol.replace(':', '') : 'http',
+    scheme: schemeOf(protocol),
     authority: String(fieldIn(request, 'host') ?? host ?? 'localhost'),
     path: request.path,
     port: undefined,
   };
 }
 
+function schemeOf(protocol: string | undefined): string {
+  if (protocol === 'http:' || typeof protocol !== 'string') return 'http';
+  return protocol === 'https:' ? 'https' : protocol.replace(':', '');
+}
+
 /** A request's header; those given as a list are serialised at once and cannot be asked for. */
 function fieldIn(request: ClientRequest, name: string): unknown {
   const value = request.getHeader(name);
-  // With a host there are headers to ask for, so that what is not among them is nowhere.
-  if (value !== undefined || request.getHeader('host') !== undefined) return value;
+  if (value !== undefined) return value;
   const head = (request as { _header?: unknown })._header;
-  if (typeof head !== 'string') return undefined;
+  // With a host there are headers to ask for, so that what is not among them is nowhere.
+  if (typeof head !== 'string' || request.getHeader('host') !== undefined) return undefined;
   const at = head.toLowerCase().indexOf(`\r\n${name}: `);
   return at < 0 ? undefined : head.slice(at + name.length + 4, head.indexOf('\r\n', at + 2));
 }
