@@ -16,7 +16,7 @@ import type { SpanIdentity } from '../trace/span-identity';
 /** A span that needs more is dropped: one runaway attribute must not take the batch with it. */
 export const MAX_SPAN_BYTES = 2 * 1024 * 1024;
 
-/** First size of a batch's buffer; doubled when full. */
+/** First size of a batch's buffer. */
 const INITIAL_BYTES = 64 * 1024;
 
 /** Values nested deeper are written as empty ones, which is OTLP's null. */
@@ -86,7 +86,11 @@ export class ProtoWriter {
   #grow(needed: number): void {
     // The room asked for is three times a string's length; only what was really written counts against the limit.
     if (this.length > this.limit || needed > this.limit * 4) throw new SpanTooLarge();
-    const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.buffer.length * 2)) as Utf8Buffer;
+    // Doubled while it is small; a batch that is a little larger than expected is not to take twice the memory.
+    const { length } = this.buffer;
+    const grown = Buffer.allocUnsafeSlow(
+      Math.max(needed, length < INITIAL_BYTES * 2 ? length * 2 : Math.ceil(length * 1.25)),
+    ) as Utf8Buffer;
     this.buffer.copy(grown, 0, 0, this.length);
     this.buffer = grown;
   }
@@ -739,15 +743,25 @@ function encodeSchemaUrl(schemaUrl: unknown): Uint8Array {
   return writer.bytes();
 }
 
-/** What the last batch took and a little more: most batches then never have to grow, and idle processes hold little. */
+/**
+ * What the last batch took and a little more, or nearly what was expected of it: most batches then never have to grow, and
+ * idle processes hold little.
+ */
 let expectedBytes = INITIAL_BYTES;
+const SLACK = 1.02;
+const DECAY = 0.8;
 const MAX_EXPECTED_BYTES = 512 * 1024;
 
-/** Encoded spans on their way: one buffer, and for each span where it ends and which scope made it. */
+/**
+ * Encoded spans on their way: one buffer, and where in it the scope changes. Most batches are of few scopes, and two
+ * lists of as many items as there are spans would be a twentieth of what a buffered span takes.
+ */
 export class SpanBatch {
   readonly #writer = new ProtoWriter(expectedBytes);
+  /** Of each run of spans of one scope: where it ends. */
   readonly #ends: number[] = [];
   readonly #scopes: InstrumentationScope[] = [];
+  #spanCount = 0;
   readonly #maxSpanBytes: number;
 
   /** `maxSpanBytes`: a span that needs more is not taken. */
@@ -756,7 +770,7 @@ export class SpanBatch {
   }
 
   get spanCount(): number {
-    return this.#ends.length;
+    return this.#spanCount;
   }
 
   get byteCount(): number {
@@ -766,15 +780,23 @@ export class SpanBatch {
   add(span: Span): 'encoded' | 'too_large' | 'invalid' {
     const result = encodeSpan(this.#writer, span, this.#maxSpanBytes);
     if (result === 'encoded') {
-      this.#ends.push(this.#writer.length);
-      this.#scopes.push(span.shared.scope);
+      const { scope } = span.shared;
+      const last = this.#scopes.length - 1;
+      if (this.#scopes[last] === scope) {
+        this.#ends[last] = this.#writer.length;
+      } else {
+        this.#ends.push(this.#writer.length);
+        this.#scopes.push(scope);
+      }
+      this.#spanCount++;
     }
     return result;
   }
 
   /** An ExportTraceServiceRequest with one ResourceSpans and one ScopeSpans per scope, in the order scopes were first seen. */
   toRequest(resource: ResourceBytes): Buffer {
-    expectedBytes = Math.min(Math.max(Math.ceil(this.byteCount * 1.1), INITIAL_BYTES), MAX_EXPECTED_BYTES);
+    const nextBytes = Math.ceil(Math.max(this.byteCount * SLACK, expectedBytes * DECAY));
+    expectedBytes = Math.min(Math.max(nextBytes, INITIAL_BYTES), MAX_EXPECTED_BYTES);
     const sizes = new Map<InstrumentationScope, number>();
     let start = 0;
     for (let i = 0; i < this.#ends.length; i++) {
@@ -806,20 +828,14 @@ export class SpanBatch {
     return request;
   }
 
-  /** Copies the spans of one scope, neighbours in one go. */
   #copySpansOf(scope: InstrumentationScope, target: Buffer, targetAt: number): number {
     const { buffer } = this.#writer;
     let at = targetAt;
-    let runStart = -1;
     let start = 0;
-    for (let i = 0; i <= this.#ends.length; i++) {
-      const wanted = this.#scopes[i] === scope;
-      if (wanted && runStart < 0) runStart = start;
-      if (!wanted && runStart >= 0) {
-        at += buffer.copy(target, at, runStart, start);
-        runStart = -1;
-      }
-      start = this.#ends[i] ?? start;
+    for (let i = 0; i < this.#ends.length; i++) {
+      const end = this.#ends[i] as number;
+      if (this.#scopes[i] === scope) at += buffer.copy(target, at, start, end);
+      start = end;
     }
     return at;
   }
