@@ -20,7 +20,8 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import type { Attributes } from '@opentelemetry/api';
 import type {
-  Done,
+  AttributeBlocks,
+  Begun,
   Instrumentation,
   Operation,
   Receiver,
@@ -28,7 +29,7 @@ import type {
   TraceContext,
   Tracing,
 } from '../src/hook/instrumentation';
-import { createStamp } from '../src/hook/stamp';
+import { createStamp, Foreign } from '../src/hook/stamp';
 import { parseAuthority } from '../src/http/authority';
 import { captureHeaders, firstValue } from '../src/http/headers';
 import { isHealthMethod } from '../src/http/health';
@@ -43,6 +44,7 @@ import {
   OK,
   parseTimeout,
   statusName,
+  UNAUTHENTICATED,
   UNIMPLEMENTED,
   UNKNOWN,
 } from '../src/rpc/status';
@@ -60,6 +62,7 @@ import {
   SERVER_ADDRESS,
   SERVER_PORT,
 } from '../src/semconv';
+import { AttributeBlock, BlockSlot } from '../src/trace/attribute-block';
 
 const SERVER = 1;
 const CLIENT = 2;
@@ -116,6 +119,87 @@ function bindIfThere(owner: object | undefined, method: string, tracing: Tracing
   }
 }
 
+// What calls have in common.
+
+/** Longer ones, and more of them than this at once, are not kept. */
+const MAX_PATH_LENGTH = 256;
+const MAX_PATHS = 512;
+
+/** A method that is called, on either side. */
+class RpcMethod {
+  /** `package.Service/Method` of `/package.Service/Method`. */
+  readonly name: string;
+  /** The operator wants no spans of it. */
+  readonly isIgnored: boolean;
+  readonly block: AttributeBlock;
+
+  constructor(path: string, { grpc, http }: Tracing['config']) {
+    this.name = methodOf(path);
+    const isHealth = http.muteHealthChecks && isHealthMethod(path);
+    this.isIgnored = isHealth || (grpc.ignoreMethods.length > 0 && isIgnored(this.name, grpc.ignoreMethods));
+    this.block = new AttributeBlock({ [RPC_SYSTEM_NAME]: GRPC, [RPC_METHOD]: this.name });
+  }
+}
+
+/** Methods by their path; an application has few. */
+class RpcMethods {
+  readonly #byPath = new Map<string, RpcMethod>();
+  readonly #config: Tracing['config'];
+
+  constructor(config: Tracing['config']) {
+    this.#config = config;
+  }
+
+  get(path: string): RpcMethod {
+    let method = this.#byPath.get(path);
+    if (method === undefined) {
+      method = new RpcMethod(path, this.#config);
+      if (path.length > MAX_PATH_LENGTH) return method;
+      if (this.#byPath.size >= MAX_PATHS) this.#byPath.clear();
+      this.#byPath.set(path, method);
+    }
+    return method;
+  }
+}
+
+function methodOf(path: string): string {
+  return path.charCodeAt(0) === 47 ? path.slice(1) : path;
+}
+
+/** By status code; only those that gRPC knows. */
+const succeeded: (AttributeBlock | undefined)[] = [];
+const failed: (AttributeBlock | undefined)[] = [];
+
+/** Puts `rpc.response.status_code`, and `error.type` where it is an error. */
+function setStatusCode(span: Span, code: number, isError: boolean): void {
+  // What the application set itself is replaced, as a key may be there only once.
+  const isSet =
+    span.getAttribute(RPC_RESPONSE_STATUS_CODE) !== undefined ||
+    (isError && span.getAttribute(ERROR_TYPE) !== undefined);
+  if (isSet || !(code >= OK && code <= UNAUTHENTICATED)) {
+    span.adopt(describeStatus(code, isError));
+    return;
+  }
+  const blocks = isError ? failed : succeeded;
+  blocks[code] ??= new AttributeBlock(describeStatus(code, isError));
+  span.addBlock(blocks[code] as AttributeBlock);
+}
+
+function describeStatus(code: number, isError: boolean): Attributes {
+  const name = statusName(code);
+  return isError ? { [RPC_RESPONSE_STATUS_CODE]: name, [ERROR_TYPE]: name } : { [RPC_RESPONSE_STATUS_CODE]: name };
+}
+
+function setError(span: Span, message: unknown): void {
+  const isText = typeof message === 'string' && message !== '';
+  span.setStatus(isText ? { code: ERROR, message } : { code: ERROR });
+}
+
+/** Headers and trailers may both hold a key. */
+function joined(first: string[] | undefined, second: string[] | undefined): string[] | undefined {
+  return first === undefined || second === undefined ? (first ?? second) : first.concat(second);
+}
+
 // Client.
 
 interface Status {
@@ -145,14 +229,27 @@ interface Listener {
 
 /** What a call is about to be started for. */
 interface Intent {
-  readonly path: string;
+  readonly method: RpcMethod;
   readonly responseStream: boolean;
   readonly channel: Channel;
 }
 
-const intentOf = createStamp<Intent>();
+/** On calls that have not started. */
+class IntentStamp extends Foreign {
+  #intent: Intent | undefined;
+
+  static get(call: object): Intent | undefined {
+    return #intent in call ? (call as IntentStamp).#intent : undefined;
+  }
+
+  static set(call: object, intent: Intent | undefined): void {
+    if (#intent in call) (call as IntentStamp).#intent = intent;
+    else new IntentStamp(call).#intent = intent;
+  }
+}
 
 function patchClient(exports: Exports, tracing: Tracing, noMessageCode: number): void {
+  const methods = new RpcMethods(tracing.config);
   const client: ClientParts = { tracing, operation: clientOperation(tracing), noMessageCode };
   const intercepting = exports.InterceptingCall.prototype as object;
   const base = baseCallOf(exports.getInterceptingCall);
@@ -167,12 +264,15 @@ function patchClient(exports: Exports, tracing: Tracing, noMessageCode: number):
     (original) =>
       function (this: unknown, _interceptors: unknown, method: unknown, _options: unknown, channel: unknown): unknown {
         const call = Reflect.apply(original, this, arguments) as ClientCall;
-        tracing.guard(() => {
+        if (tracing.off) return call;
+        try {
           const { path, responseStream } = method as { path: string; responseStream: boolean };
-          const intent = { path, responseStream, channel: channel as Channel };
-          if (Object.prototype.isPrototypeOf.call(base, call) || call.start === start) intentOf.set(call, intent);
+          const intent = { method: methods.get(path), responseStream, channel: channel as Channel };
+          if (call.start === start || Object.prototype.isPrototypeOf.call(base, call)) IntentStamp.set(call, intent);
           else shadowStart(call, intent, client);
-        });
+        } catch (failure) {
+          tracing.fail(failure);
+        }
         return call;
       },
   );
@@ -211,12 +311,12 @@ function patchStart(prototype: object, client: ClientParts, isBase: boolean): vo
         start(this: ClientCall, metadata: Metadata, listener: Listener): unknown {
           let started: Started | undefined;
           try {
-            const intent = intentOf.get(this);
+            const intent = IntentStamp.get(this);
             if (intent !== undefined && !tracing.off) {
-              intentOf.set(this, undefined);
+              IntentStamp.set(this, undefined);
               started = startCall(this, intent, metadata, listener, client);
             } else if (isBase && !tracing.off && isListener(listener)) {
-              started = { metadata, listener: new Observer(tracing, listener, false), done: undefined };
+              started = { metadata, listener: new Observer(tracing, listener, false), begun: undefined };
             }
           } catch (failure) {
             tracing.fail(failure);
@@ -225,8 +325,7 @@ function patchStart(prototype: object, client: ClientParts, isBase: boolean): vo
           try {
             return Reflect.apply(original, this, [started.metadata, started.listener]);
           } catch (error) {
-            const { done } = started;
-            tracing.guard(() => done?.(error));
+            started.begun?.end(error);
             throw error;
           }
         },
@@ -258,8 +357,7 @@ function shadowStart(call: ClientCall, intent: Intent, client: ClientParts): voi
       try {
         return Reflect.apply(start, this, [started.metadata, started.listener]);
       } catch (error) {
-        const { done } = started;
-        tracing.guard(() => done?.(error));
+        started.begun?.end(error);
         throw error;
       }
     },
@@ -271,7 +369,7 @@ interface Started {
   readonly metadata: Metadata;
   readonly listener: Listener;
   /** For a `start` that throws. */
-  readonly done: Done | undefined;
+  readonly begun: Begun | undefined;
 }
 
 function isListener(listener: unknown): listener is Listener {
@@ -288,12 +386,10 @@ function startCall(
   const { tracing, operation } = client;
   const args: [Intent, Metadata] = [intent, metadata];
   const begun = tracing.begin(operation, { self: intent.channel, args });
-  if (begun === undefined && isIgnoredPath(intent.path, tracing)) tracing.guard(() => passOn(args, tracing));
+  if (begun === undefined && intent.method.isIgnored) tracing.guard(() => passOn(args, tracing));
   const observer = isListener(listener) ? new Observer(tracing, listener, !intent.responseStream) : undefined;
-  if (begun?.span !== undefined) {
-    observer?.watch({ done: begun.done, call, intent, noMessageCode: client.noMessageCode });
-  }
-  return { metadata: args[1], listener: observer ?? listener, done: begun?.done };
+  if (begun?.span !== undefined) observer?.watch({ begun, call, intent, noMessageCode: client.noMessageCode });
+  return { metadata: args[1], listener: observer ?? listener, begun };
 }
 
 /** A method without spans of its own still hands on its caller's trace. */
@@ -305,7 +401,7 @@ function passOn(args: [Intent, Metadata], tracing: Tracing): void {
 
 /** Where a target names no port, the library takes that of HTTPS. */
 function receiverOf(channel: Channel): Receiver | undefined {
-  const target = targetOf(channel);
+  const { target } = ends(channel);
   return target && { host: target.address, port: target.port ?? DEFAULT_PORT };
 }
 
@@ -353,20 +449,23 @@ class Observer {
 
   onReceiveStatus(status: Status): void {
     const listener = this.#listener;
-    if (this.#watched !== undefined) this.#tracing.guard(() => this.#end(status));
+    try {
+      if (this.#watched !== undefined) this.#end(this.#watched, status);
+    } catch (failure) {
+      this.#tracing.fail(failure);
+    }
     if (listener.onReceiveStatus !== undefined) {
       this.#tracing.run(this.#context, listener.onReceiveStatus, listener, [status]);
     }
   }
 
-  #end(status: Status): void {
-    const { done, call, intent, noMessageCode } = this.#watched as Watched;
+  #end({ begun, call, intent, noMessageCode }: Watched, status: Status): void {
     this.#watched = undefined;
     const isEmpty = status.code === OK && !this.#hasMessage && !intent.responseStream && noMessageCode !== OK;
-    done(undefined, {
+    begun.end(undefined, {
       code: isEmpty ? noMessageCode : status.code,
       details: isEmpty ? 'No message received' : status.details,
-      peer: peerOf(call, intent),
+      peer: ends(intent.channel).peer(call),
       initial: this.#initial,
       trailing: status.metadata,
     } satisfies Answer);
@@ -375,7 +474,7 @@ class Observer {
 
 /** The call that an observer is the outermost of. */
 interface Watched {
-  readonly done: Done;
+  readonly begun: Begun;
   readonly call: ClientCall;
   readonly intent: Intent;
   readonly noMessageCode: number;
@@ -385,36 +484,25 @@ interface Watched {
 interface Answer {
   readonly code: number;
   readonly details: unknown;
-  readonly peer: Address | undefined;
+  readonly peer: AttributeBlock | undefined;
   readonly initial: Metadata | undefined;
   readonly trailing: Metadata | undefined;
-}
-
-function isIgnoredPath(path: string, tracing: Tracing): boolean {
-  const { grpc, http } = tracing.config;
-  if (http.muteHealthChecks && isHealthMethod(path)) return true;
-  return grpc.ignoreMethods.length > 0 && isIgnored(methodOf(path), grpc.ignoreMethods);
-}
-
-/** `package.Service/Method` of `/package.Service/Method`. */
-function methodOf(path: string): string {
-  return path.charCodeAt(0) === 47 ? path.slice(1) : path;
 }
 
 function clientOperation(tracing: Tracing): Operation<Channel, [Intent, Metadata]> {
   const { clientRequestMetadata, clientResponseMetadata } = tracing.config.grpc;
   return {
     kind: CLIENT,
-    name: ({ args: [{ path }] }) => (isIgnoredPath(path, tracing) ? undefined : methodOf(path)),
-    attributes: ({ self, args: [{ path }, metadata] }) => {
-      const target = targetOf(self);
-      const attributes: Attributes = {
-        [RPC_SYSTEM_NAME]: GRPC,
-        [RPC_METHOD]: methodOf(path),
-        [SERVER_ADDRESS]: target?.address,
-        [SERVER_PORT]: target?.port,
-      };
-      captureHeaders(attributes, RPC_REQUEST_METADATA, clientRequestMetadata, (name) => metadataValues(metadata, name));
+    name: ({ args: [{ method }] }) => (method.isIgnored ? undefined : method.name),
+    attributes: ({ self, args: [{ method }, metadata] }, blocks) => {
+      blocks.add(method.block);
+      blocks.add(ends(self).block);
+      const attributes: Attributes = {};
+      if (clientRequestMetadata.length > 0) {
+        captureHeaders(attributes, RPC_REQUEST_METADATA, clientRequestMetadata, (name) =>
+          metadataValues(metadata, name),
+        );
+      }
       return attributes;
     },
     receiver: ({ self }) => receiverOf(self),
@@ -428,47 +516,73 @@ function clientOperation(tracing: Tracing): Operation<Channel, [Intent, Metadata
         return;
       }
       const { code, details, peer, initial, trailing } = value as Answer;
-      const attributes = statusAttributes(code, peer);
-      captureHeaders(attributes, RPC_RESPONSE_METADATA, clientResponseMetadata, (name) =>
-        joined(metadataValues(initial, name), metadataValues(trailing, name)),
-      );
-      if (code !== OK) fail(span, attributes, code, details);
-      span.adopt(attributes);
+      if (peer !== undefined) span.addBlock(peer);
+      setStatusCode(span, code, code !== OK);
+      if (clientResponseMetadata.length > 0) {
+        const attributes: Attributes = {};
+        captureHeaders(attributes, RPC_RESPONSE_METADATA, clientResponseMetadata, (name) =>
+          joined(metadataValues(initial, name), metadataValues(trailing, name)),
+        );
+        span.adopt(attributes);
+      }
+      if (code !== OK) setError(span, details);
     },
   };
 }
 
-function statusAttributes(code: number, peer: Address | undefined): Attributes {
-  const attributes: Attributes = { [RPC_RESPONSE_STATUS_CODE]: statusName(code) };
-  if (peer !== undefined) {
-    attributes[NETWORK_PEER_ADDRESS] = peer.address;
-    if (peer.port !== undefined) attributes[NETWORK_PEER_PORT] = peer.port;
-  }
-  return attributes;
-}
+/** Where the calls of a channel go. */
+class ChannelEnds {
+  readonly target: Address | undefined;
+  /** `server.address` and `server.port`. */
+  readonly block: AttributeBlock;
+  readonly #targetText: string | undefined;
+  #peerText: string | undefined = undefined;
+  #peer: AttributeBlock | undefined = undefined;
 
-function fail(span: Span, attributes: Attributes, code: number, details: unknown): void {
-  attributes[ERROR_TYPE] = statusName(code);
-  const isText = typeof details === 'string' && details !== '';
-  span.setStatus(isText ? { code: ERROR, message: details } : { code: ERROR });
-}
-
-/** Headers and trailers may both hold a key. */
-function joined(first: string[] | undefined, second: string[] | undefined): string[] | undefined {
-  return first === undefined || second === undefined ? (first ?? second) : first.concat(second);
-}
-
-const targetByChannel = createStamp<Address>();
-
-function targetOf(channel: Channel): Address | undefined {
-  let known = targetByChannel.get(channel);
-  if (known === undefined) {
+  constructor(channel: Channel) {
+    this.#targetText = targetText(channel);
     // Behind an HTTP proxy the channel's target is the proxy, and this option says where to go from there.
     const real = (channel.internalChannel ?? channel).options?.['grpc.http_connect_target'];
-    const target = typeof real === 'string' ? real : targetText(channel);
-    if (target === undefined) return undefined;
-    known = parseTarget(target);
-    targetByChannel.set(channel, known);
+    const target = typeof real === 'string' ? real : this.#targetText;
+    this.target = target === undefined ? undefined : parseTarget(target);
+    this.block = new AttributeBlock({ [SERVER_ADDRESS]: this.target?.address, [SERVER_PORT]: this.target?.port });
+  }
+
+  /** The connection that the answer to a call came from; one channel mostly has one. */
+  peer(call: ClientCall): AttributeBlock | undefined {
+    const text = peerText(call);
+    if (text !== this.#peerText) {
+      this.#peerText = text;
+      // Without a connection, `getPeer` gives the target.
+      const peer = text === undefined || text === this.#targetText ? undefined : parsePeer(text);
+      this.#peer = peer && new AttributeBlock(describePeer(peer));
+    }
+    return this.#peer;
+  }
+}
+
+function describePeer({ address, port }: Address): Attributes {
+  return { [NETWORK_PEER_ADDRESS]: address, [NETWORK_PEER_PORT]: port };
+}
+
+/** On channels. */
+class EndsStamp extends Foreign {
+  #ends: ChannelEnds | undefined;
+
+  static get(channel: object): ChannelEnds | undefined {
+    return #ends in channel ? (channel as EndsStamp).#ends : undefined;
+  }
+
+  static set(channel: object, ends: ChannelEnds): void {
+    new EndsStamp(channel).#ends = ends;
+  }
+}
+
+function ends(channel: Channel): ChannelEnds {
+  let known = EndsStamp.get(channel);
+  if (known === undefined) {
+    known = new ChannelEnds(channel);
+    EndsStamp.set(channel, known);
   }
   return known;
 }
@@ -481,20 +595,6 @@ function targetText(channel: Channel): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-const peerByChannel = createStamp<{ readonly text: string; readonly peer: Address | undefined }>();
-
-/** The connection that the answer came from; one channel mostly has one. */
-function peerOf(call: ClientCall, { channel }: Intent): Address | undefined {
-  const text = peerText(call);
-  if (text === undefined) return undefined;
-  const known = peerByChannel.get(channel);
-  if (known?.text === text) return known.peer;
-  // Without a connection, `getPeer` gives the target.
-  const peer = text === targetText(channel) ? undefined : parsePeer(text);
-  peerByChannel.set(channel, { text, peer });
-  return peer;
 }
 
 /** The calls below a call: those of interceptors, and at the lower end the one on the wire. */
@@ -559,7 +659,20 @@ function bindWritten(callback: (...args: never[]) => unknown, tracing: Tracing):
 // may put a call into the context of another.
 
 /** The context in which calls wait that have no connection or no service configuration yet. */
-const waitingIn = createStamp<TraceContext>();
+class WaitingStamp extends Foreign {
+  #context: TraceContext | undefined;
+
+  static get(call: object): TraceContext | undefined {
+    return #context in call ? (call as WaitingStamp).#context : undefined;
+  }
+
+  static set(call: object, context: TraceContext | undefined): void {
+    if (#context in call) (call as WaitingStamp).#context = context;
+    else new WaitingStamp(call).#context = context;
+  }
+}
+
+const waitingIn = WaitingStamp;
 
 /** Since 1.7 calls queue by themselves. */
 function patchQueues(exports: Exports, tracing: Tracing): void {
@@ -571,7 +684,11 @@ function patchQueues(exports: Exports, tracing: Tracing): void {
       (original) =>
         ({
           queue(this: object, call: object): unknown {
-            tracing.guard(() => waitingIn.set(call, tracing.active()));
+            try {
+              if (!tracing.off) waitingIn.set(call, tracing.active());
+            } catch (failure) {
+              tracing.fail(failure);
+            }
             return Reflect.apply(original, this, arguments as never);
           },
         }).queue as Method,
@@ -653,7 +770,11 @@ function patchSubchannel(exports: Exports, tracing: Tracing): void {
       (original) =>
         ({
           createCall(this: object): unknown {
-            tracing.guard(() => claimSession(this, tracing));
+            try {
+              if (!tracing.off) claimSession(this, tracing);
+            } catch (failure) {
+              tracing.fail(failure);
+            }
             return Reflect.apply(original, this, arguments as never);
           },
         }).createCall as Method,
@@ -693,15 +814,40 @@ interface Exchange {
   /** What everything that the stream tells runs in. */
   readonly context: TraceContext;
   /** Gone once the span has ended; never there for a call that is ignored or not sampled. */
-  done: Done | undefined;
+  begun: Begun | undefined;
   /** By `performance.now()`. */
   readonly deadlineMs: number;
 }
 
-const exchangeOf = createStamp<Exchange>();
+/** On streams. */
+class ExchangeStamp extends Foreign {
+  #exchange: Exchange;
+
+  private constructor(stream: object, exchange: Exchange) {
+    super(stream);
+    this.#exchange = exchange;
+  }
+
+  static get(stream: object): Exchange | undefined {
+    return #exchange in stream ? (stream as ExchangeStamp).#exchange : undefined;
+  }
+
+  static set(stream: object, exchange: Exchange): void {
+    if (#exchange in stream) (stream as ExchangeStamp).#exchange = exchange;
+    else new ExchangeStamp(stream, exchange);
+  }
+}
+
+/** What the calls of all servers share. */
+interface ServerParts {
+  readonly tracing: Tracing;
+  readonly operation: ServerOperation;
+  readonly methods: RpcMethods;
+}
 
 function patchServer(exports: Exports, tracing: Tracing): void {
-  const operation = serverOperation(tracing);
+  const methods = new RpcMethods(tracing.config);
+  const parts: ServerParts = { tracing, operation: serverOperation(tracing), methods };
   replaceIfThere(
     exports.Server?.prototype,
     '_setupHandlers',
@@ -711,7 +857,7 @@ function patchServer(exports: Exports, tracing: Tracing): void {
         _setupHandlers(this: Handlers, http2Server: object | null): unknown {
           tracing.guard(() => {
             if (typeof http2Server === 'object' && http2Server !== null) {
-              watchServer(http2Server, this, operation, tracing);
+              watchServer(http2Server, this, parts);
             }
           });
           return Reflect.apply(original, this, arguments as never);
@@ -723,14 +869,18 @@ function patchServer(exports: Exports, tracing: Tracing): void {
 type Emit = (this: object, event: unknown, ...args: unknown[]) => boolean;
 
 /** The library's own HTTP/2 server gets an `emit` of its own, so that no other server of the process pays for it. */
-function watchServer(http2Server: object, server: Handlers, operation: Operation, tracing: Tracing): void {
+function watchServer(http2Server: object, server: Handlers, parts: ServerParts): void {
+  const { tracing } = parts;
   if (Object.hasOwn(http2Server, 'emit')) return;
   const emit: Emit = function (event, stream, headers) {
     const original = (Object.getPrototypeOf(this) as { emit: Emit }).emit;
     if (event !== 'stream') return Reflect.apply(original, this, arguments as never);
-    const context = tracing.guard(() =>
-      beginCall(server, stream as ServerHttp2Stream, headers as IncomingHttpHeaders, operation, tracing),
-    );
+    let context: TraceContext | undefined;
+    try {
+      context = beginCall(server, stream as ServerHttp2Stream, headers as IncomingHttpHeaders, parts);
+    } catch (failure) {
+      tracing.fail(failure);
+    }
     return context === undefined
       ? Reflect.apply(original, this, arguments as never)
       : tracing.run(context, original as never, this, arguments);
@@ -742,25 +892,29 @@ function beginCall(
   server: Handlers,
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders,
-  operation: Operation,
-  tracing: Tracing,
+  { tracing, operation, methods }: ServerParts,
 ): TraceContext | undefined {
+  if (tracing.off) return undefined;
   // The library refuses it, and it is a request like any other.
   if (!headers['content-type']?.startsWith('application/grpc')) return undefined;
   tracing.claim(stream);
   patchStream(Object.getPrototypeOf(stream) as object, tracing);
   const path = firstValue(headers[':path']) ?? '';
-  if (isIgnoredPath(path, tracing)) {
+  // What nobody has registered may be anything, and is not kept.
+  const isKnown = isRegistered(server, path);
+  const method = isKnown ? methods.get(path) : new RpcMethod(path, tracing.config);
+  if (method.isIgnored) {
     const context = tracing.mute((name) => headers[name]);
-    exchangeOf.set(stream, { context, done: undefined, deadlineMs: 0 });
+    ExchangeStamp.set(stream, { context, begun: undefined, deadlineMs: 0 });
     return context;
   }
-  const begun = tracing.begin(operation, { self: server, args: [stream, headers] });
+  const begun = tracing.begin(operation, { self: isKnown ? method : undefined, args: [stream, headers] });
   if (begun === undefined) return undefined;
-  const timeoutMs = begun.span === undefined ? undefined : parseTimeout(headers['grpc-timeout']);
-  exchangeOf.set(stream, {
+  const isRecorded = begun.span !== undefined;
+  const timeoutMs = isRecorded ? parseTimeout(headers['grpc-timeout']) : undefined;
+  ExchangeStamp.set(stream, {
     context: begun.context,
-    done: begun.span === undefined ? undefined : begun.done,
+    begun: isRecorded ? begun : undefined,
     deadlineMs: timeoutMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + timeoutMs,
   });
   return begun.context;
@@ -768,7 +922,12 @@ function beginCall(
 
 const patchedStreams = createStamp<true>();
 
+/** The last one that was asked about: there is one. */
+let patchedStream: object | undefined;
+
 function patchStream(prototype: object, tracing: Tracing): void {
+  if (prototype === patchedStream) return;
+  patchedStream = prototype;
   if (patchedStreams.get(prototype) !== undefined) return;
   patchedStreams.set(prototype, true);
   tracing.replace(prototype, 'emit', (original) => {
@@ -776,9 +935,11 @@ function patchStream(prototype: object, tracing: Tracing): void {
       let context: TraceContext | undefined;
       let open: Exchange | undefined;
       try {
-        const exchange = exchangeOf.get(this);
-        if (exchange !== undefined && hasListener(this, event)) context = exchange.context;
-        if (exchange?.done !== undefined) open = exchange;
+        const exchange = ExchangeStamp.get(this);
+        if (exchange !== undefined) {
+          if (hasListener(this, event)) context = exchange.context;
+          if (exchange.begun !== undefined && isEnd(event)) open = exchange;
+        }
       } catch (failure) {
         tracing.fail(failure);
       }
@@ -787,14 +948,24 @@ function patchStream(prototype: object, tracing: Tracing): void {
           ? Reflect.apply(original, this, arguments)
           : tracing.run(context, original as never, this, arguments);
       } finally {
-        if (open !== undefined && (event === 'wantTrailers' || event === 'finish' || event === 'close')) {
-          const ending = open;
-          tracing.guard(() => endCall(ending, event, this as ServerHttp2Stream));
-        }
+        if (open !== undefined) tryEndCall(open, event, this as ServerHttp2Stream, tracing);
       }
     };
     return emit;
   });
+}
+
+/** Whether a status may have been sent with this event. */
+function isEnd(event: unknown): boolean {
+  return event === 'wantTrailers' || event === 'finish' || event === 'close';
+}
+
+function tryEndCall(exchange: Exchange, event: unknown, stream: ServerHttp2Stream, tracing: Tracing): void {
+  try {
+    endCall(exchange, event, stream);
+  } catch (failure) {
+    tracing.fail(failure);
+  }
 }
 
 /** Entering a context costs up to 0.2 µs on Node 24 and later, and many events of a stream have nobody to hear them. */
@@ -819,66 +990,60 @@ const EARLY_MS = 20;
 function endCall(exchange: Exchange, event: unknown, stream: ServerHttp2Stream): void {
   const sent = statusIn(stream.sentTrailers) ?? statusIn(stream.sentHeaders);
   if (sent === undefined && event !== 'close') return;
-  const { done } = exchange;
-  exchange.done = undefined;
+  const { begun } = exchange;
+  exchange.begun = undefined;
   if (sent !== undefined) {
     const message = sent['grpc-message'];
-    done?.(undefined, { code: Number(sent['grpc-status']), message, stream } satisfies Ending);
+    begun?.end(undefined, { code: Number(sent['grpc-status']), message, stream } satisfies Ending);
     return;
   }
   const expired = performance.now() + EARLY_MS >= exchange.deadlineMs;
   const ending: Ending = expired
     ? { code: DEADLINE_EXCEEDED, message: 'Deadline exceeded', stream }
     : { code: CANCELLED, message: undefined, stream };
-  done?.(undefined, ending);
+  begun?.end(undefined, ending);
 }
 
 function statusIn(headers: OutgoingHttpHeaders | undefined): OutgoingHttpHeaders | undefined {
   return headers?.['grpc-status'] === undefined ? undefined : headers;
 }
 
-function serverOperation(tracing: Tracing): Operation<Handlers, [ServerHttp2Stream, IncomingHttpHeaders]> {
+/** `self` is the method, where one is registered. */
+type ServerOperation = Operation<RpcMethod | undefined, [ServerHttp2Stream, IncomingHttpHeaders]>;
+
+function serverOperation(tracing: Tracing): ServerOperation {
   const { serverRequestMetadata, serverResponseMetadata } = tracing.config.grpc;
   return {
     kind: SERVER,
-    name: ({ self, args: [, headers] }) => {
-      const path = firstValue(headers[':path']) ?? '';
-      return isRegistered(self, path) ? methodOf(path) : GRPC;
-    },
+    name: ({ self }) => self?.name ?? GRPC,
     parent: ({ args: [, headers] }) => tracing.extract((name) => headers[name]),
-    attributes: ({ self, args: [stream, headers] }) => {
-      const path = firstValue(headers[':path']) ?? '';
-      const attributes: Attributes = { [RPC_SYSTEM_NAME]: GRPC };
-      if (isRegistered(self, path)) {
-        attributes[RPC_METHOD] = methodOf(path);
+    attributes: ({ self, args: [stream, headers] }, blocks) => {
+      const attributes: Attributes = {};
+      if (self !== undefined) {
+        blocks.add(self.block);
       } else {
+        attributes[RPC_SYSTEM_NAME] = GRPC;
         attributes[RPC_METHOD] = OTHER;
-        attributes[RPC_METHOD_ORIGINAL] = methodOf(path);
+        attributes[RPC_METHOD_ORIGINAL] = methodOf(firstValue(headers[':path']) ?? '');
       }
-      const authority = headers[':authority'];
-      const own = authority === undefined ? undefined : parseAuthority(authority);
-      if (own !== undefined) {
-        attributes[SERVER_ADDRESS] = own.host;
-        if (own.port !== undefined) attributes[SERVER_PORT] = own.port;
+      addEnds(attributes, blocks, stream, headers[':authority']);
+      if (serverRequestMetadata.length > 0) {
+        captureHeaders(attributes, RPC_REQUEST_METADATA, serverRequestMetadata, (name) => headerValues(headers, name));
       }
-      const peer = remoteOf(stream);
-      if (peer !== undefined) {
-        attributes[NETWORK_PEER_ADDRESS] = peer.address;
-        attributes[NETWORK_PEER_PORT] = peer.port;
-      }
-      captureHeaders(attributes, RPC_REQUEST_METADATA, serverRequestMetadata, (name) => headerValues(headers, name));
       return attributes;
     },
     end: (span, { value }) => {
       const { code, message, stream } = value as Ending;
-      const attributes = statusAttributes(code, undefined);
-      captureHeaders(attributes, RPC_RESPONSE_METADATA, serverResponseMetadata, (name) =>
-        joined(headerValues(stream.sentHeaders, name), headerValues(stream.sentTrailers, name)),
-      );
-      if (isServerFailure(code)) {
-        fail(span, attributes, code, typeof message === 'string' ? decodeMessage(message) : undefined);
+      const isFailure = isServerFailure(code);
+      setStatusCode(span, code, isFailure);
+      if (serverResponseMetadata.length > 0) {
+        const attributes: Attributes = {};
+        captureHeaders(attributes, RPC_RESPONSE_METADATA, serverResponseMetadata, (name) =>
+          joined(headerValues(stream.sentHeaders, name), headerValues(stream.sentTrailers, name)),
+        );
+        span.adopt(attributes);
       }
-      span.adopt(attributes);
+      if (isFailure) setError(span, typeof message === 'string' ? decodeMessage(message) : undefined);
     },
   };
 }
@@ -887,16 +1052,48 @@ function isRegistered({ handlers }: Handlers, path: string): boolean {
   return typeof handlers?.has !== 'function' || handlers.has(path);
 }
 
-const remoteBySession = createStamp<Address>();
+/** What the calls over one connection usually have in common. */
+interface SessionEnds {
+  readonly remote: Address;
+  readonly slot: BlockSlot;
+}
+
+const endsOf = createStamp<SessionEnds>();
 
 /** Asked for once per connection: a session's socket is behind a proxy object. Unix sockets have no remote address. */
-function remoteOf({ session }: ServerHttp2Stream): Address | undefined {
+function endsOfSession({ session }: ServerHttp2Stream): SessionEnds | undefined {
   if (session === undefined || session.destroyed) return undefined;
-  const known = remoteBySession.get(session);
+  const known = endsOf.get(session);
   if (known !== undefined) return known;
   const { remoteAddress, remotePort } = session.socket;
   if (remoteAddress === undefined) return undefined;
-  const remote = { address: remoteAddress, port: remotePort };
-  remoteBySession.set(session, remote);
-  return remote;
+  const made = { remote: { address: remoteAddress, port: remotePort }, slot: new BlockSlot() };
+  endsOf.set(session, made);
+  return made;
+}
+
+/** Puts the addresses of this side and the other. */
+function addEnds(
+  attributes: Attributes,
+  blocks: AttributeBlocks,
+  stream: ServerHttp2Stream,
+  authority: string | undefined,
+): void {
+  const known = endsOfSession(stream);
+  if (known?.slot.repeats(authority)) {
+    known.slot.block ??= new AttributeBlock(describeEnds(authority, known.remote));
+    blocks.add(known.slot.block);
+  } else {
+    Object.assign(attributes, describeEnds(authority, known?.remote));
+  }
+}
+
+function describeEnds(authority: string | undefined, remote: Address | undefined): Attributes {
+  const own = authority === undefined ? undefined : parseAuthority(authority);
+  return {
+    [SERVER_ADDRESS]: own?.host,
+    [SERVER_PORT]: own?.port,
+    [NETWORK_PEER_ADDRESS]: remote?.address,
+    [NETWORK_PEER_PORT]: remote?.port,
+  };
 }

@@ -13,7 +13,7 @@ import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Attributes } from '@opentelemetry/api';
 import type { Begun, Instrumentation, Operation, Span, TraceContext, Tracing } from '../src/hook/instrumentation';
-import { createStamp } from '../src/hook/stamp';
+import { createStamp, Foreign } from '../src/hook/stamp';
 import { isAbort, isPurpose } from '../src/http/cancellation';
 import { type ClientTarget, clientAttributes, endClientSpan, serverOf } from '../src/http/client-attributes';
 import { captureHeaders, firstValue, RawServerHeaders, rawHeader, serverHeaders } from '../src/http/headers';
@@ -75,8 +75,36 @@ const fallbackServers = createStamp<true>();
 
 // Server.
 
+class ExchangeStamp extends Foreign {
+  #begun: Begun | undefined;
+
+  private constructor(response: object, begun: Begun | undefined) {
+    super(response);
+    this.#begun = begun;
+  }
+
+  static get(response: object): Begun | undefined {
+    return #begun in response ? (response as ExchangeStamp).#begun : undefined;
+  }
+
+  static set(response: object, begun: Begun | undefined): void {
+    if (#begun in response) (response as ExchangeStamp).#begun = begun;
+    else new ExchangeStamp(response, begun);
+  }
+
+  /** `set` for those that have hardly ever been stamped before. */
+  static mark(response: object, begun: Begun): void {
+    try {
+      new ExchangeStamp(response, begun);
+    } catch {
+      // A private field cannot be added twice.
+      ExchangeStamp.set(response, begun);
+    }
+  }
+}
+
 /** By response: the request that is being answered. */
-const exchangeOf = createStamp<Begun>();
+const exchangeOf = ExchangeStamp;
 
 function patchServer(server: object, scheme: string, tracing: Tracing): void {
   const operation = serverOperation(scheme, tracing);
@@ -190,7 +218,25 @@ function describeRequest(request: IncomingMessage, scheme: string): ServerReques
   };
 }
 
-const connectionOf = createStamp<ServerConnection>();
+class ConnectionStamp extends Foreign {
+  #connection: ServerConnection | undefined;
+
+  private constructor(socket: object, connection: ServerConnection | undefined) {
+    super(socket);
+    this.#connection = connection;
+  }
+
+  static get(socket: object): ServerConnection | undefined {
+    return #connection in socket ? (socket as ConnectionStamp).#connection : undefined;
+  }
+
+  static set(socket: object, connection: ServerConnection | undefined): void {
+    if (#connection in socket) (socket as ConnectionStamp).#connection = connection;
+    else new ConnectionStamp(socket, connection);
+  }
+}
+
+const connectionOf = ConnectionStamp;
 
 function connectionTo(socket: Socket | undefined): ServerConnection {
   if (!isObject(socket)) return new ServerConnection(undefined, undefined);
@@ -366,7 +412,35 @@ interface Attempt {
   reason: unknown;
 }
 
-const attemptOf = createStamp<Attempt>();
+class AttemptStamp extends Foreign {
+  #attempt: Attempt | undefined;
+
+  private constructor(request: object, attempt: Attempt | undefined) {
+    super(request);
+    this.#attempt = attempt;
+  }
+
+  static get(request: object): Attempt | undefined {
+    return #attempt in request ? (request as AttemptStamp).#attempt : undefined;
+  }
+
+  static set(request: object, attempt: Attempt | undefined): void {
+    if (#attempt in request) (request as AttemptStamp).#attempt = attempt;
+    else new AttemptStamp(request, attempt);
+  }
+
+  /** `set` for those that have hardly ever been stamped before. */
+  static mark(request: object, attempt: Attempt): void {
+    try {
+      new AttemptStamp(request, attempt);
+    } catch {
+      // A private field cannot be added twice.
+      AttemptStamp.set(request, attempt);
+    }
+  }
+}
+
+const attemptOf = AttemptStamp;
 
 /** Published at the end of ClientRequest's constructor, whoever calls it. */
 const CREATED = 'http.client.request.created';
@@ -403,7 +477,11 @@ function patchRequestFunctions(module: { request: unknown; get: unknown }, traci
           throw error;
         }
         // Before 22.12 Node publishes nothing at creation; the headers have not left yet.
-        if (!tracing.off && isObject(request) && 'outputData' in request) tracing.guard(() => begin(request as never));
+        try {
+          if (!tracing.off && isObject(request) && 'outputData' in request) begin(request as never);
+        } catch (failure) {
+          tracing.fail(failure);
+        }
         return request;
       };
     });
@@ -489,20 +567,25 @@ function targetOf(request: ClientRequest): ClientTarget {
   const { host, protocol } = request as ClientRequest & { host?: string; protocol?: string };
   return {
     method: request.method,
-    scheme: typeof protocol === 'string' ? protocol.replace(':', '') : 'http',
+    scheme: schemeOf(protocol),
     authority: String(fieldIn(request, 'host') ?? host ?? 'localhost'),
     path: request.path,
     port: undefined,
   };
 }
 
+function schemeOf(protocol: string | undefined): string {
+  if (protocol === 'http:' || typeof protocol !== 'string') return 'http';
+  return protocol === 'https:' ? 'https' : protocol.replace(':', '');
+}
+
 /** A request's header; those given as a list are serialised at once and cannot be asked for. */
 function fieldIn(request: ClientRequest, name: string): unknown {
   const value = request.getHeader(name);
-  // With a host there are headers to ask for, so that what is not among them is nowhere.
-  if (value !== undefined || request.getHeader('host') !== undefined) return value;
+  if (value !== undefined) return value;
   const head = (request as { _header?: unknown })._header;
-  if (typeof head !== 'string') return undefined;
+  // With a host there are headers to ask for, so that what is not among them is nowhere.
+  if (typeof head !== 'string' || request.getHeader('host') !== undefined) return undefined;
   const at = head.toLowerCase().indexOf(`\r\n${name}: `);
   return at < 0 ? undefined : head.slice(at + name.length + 4, head.indexOf('\r\n', at + 2));
 }

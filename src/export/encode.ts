@@ -3,6 +3,7 @@ import type { Resource } from '../resource';
 import type { AttributeBlock } from '../trace/attribute-block';
 import { cut } from '../trace/attributes';
 import type { InstrumentationScope, Span, SpanEvent, SpanLimits, SpanLink } from '../trace/span';
+import type { SpanIdentity } from '../trace/span-identity';
 
 /**
  * Spans to OTLP protobuf (opentelemetry-proto v1: trace, common, resource, collector/trace).
@@ -15,7 +16,7 @@ import type { InstrumentationScope, Span, SpanEvent, SpanLimits, SpanLink } from
 /** A span that needs more is dropped: one runaway attribute must not take the batch with it. */
 export const MAX_SPAN_BYTES = 2 * 1024 * 1024;
 
-/** First size of a batch's buffer; doubled when full. */
+/** First size of a batch's buffer. */
 const INITIAL_BYTES = 64 * 1024;
 
 /** Values nested deeper are written as empty ones, which is OTLP's null. */
@@ -85,7 +86,11 @@ export class ProtoWriter {
   #grow(needed: number): void {
     // The room asked for is three times a string's length; only what was really written counts against the limit.
     if (this.length > this.limit || needed > this.limit * 4) throw new SpanTooLarge();
-    const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.buffer.length * 2)) as Utf8Buffer;
+    // Doubled while it is small; a batch that is a little larger than expected is not to take twice the memory.
+    const { length } = this.buffer;
+    const grown = Buffer.allocUnsafeSlow(
+      Math.max(needed, length < INITIAL_BYTES * 2 ? length * 2 : Math.ceil(length * 1.25)),
+    ) as Utf8Buffer;
     this.buffer.copy(grown, 0, 0, this.length);
     this.buffer = grown;
   }
@@ -237,6 +242,21 @@ function putInt32BigEndian(buffer: Uint8Array, at: number, value: number): void 
   buffer[at + 3] = value;
 }
 
+/** `trace_id` and `span_id`, which spans and links both begin with; returns the place behind them. */
+function putIds(buffer: Uint8Array, at: number, identity: SpanIdentity): number {
+  buffer[at] = TAG_FIRST;
+  buffer[at + 1] = 16;
+  putInt32BigEndian(buffer, at + 2, identity.trace0);
+  putInt32BigEndian(buffer, at + 6, identity.trace1);
+  putInt32BigEndian(buffer, at + 10, identity.trace2);
+  putInt32BigEndian(buffer, at + 14, identity.trace3);
+  buffer[at + 18] = TAG_SECOND;
+  buffer[at + 19] = 8;
+  putInt32BigEndian(buffer, at + 20, identity.span0);
+  putInt32BigEndian(buffer, at + 24, identity.span1);
+  return at + 28;
+}
+
 /**
  * Appends one `ScopeSpans.spans` entry. With the writer as it was when the span needs more than `maxBytes` or cannot be
  * encoded at all. Never throws.
@@ -271,18 +291,7 @@ function writeSpan(writer: ProtoWriter, span: Span): void {
   writer.length = mark;
   {
     const { buffer } = writer;
-    let at = mark;
-    buffer[at] = TAG_FIRST; // trace_id
-    buffer[at + 1] = 16;
-    putInt32BigEndian(buffer, at + 2, identity.trace0);
-    putInt32BigEndian(buffer, at + 6, identity.trace1);
-    putInt32BigEndian(buffer, at + 10, identity.trace2);
-    putInt32BigEndian(buffer, at + 14, identity.trace3);
-    buffer[at + 18] = TAG_SECOND; // span_id
-    buffer[at + 19] = 8;
-    putInt32BigEndian(buffer, at + 20, identity.span0);
-    putInt32BigEndian(buffer, at + 24, identity.span1);
-    at += 28;
+    let at = putIds(buffer, mark, identity);
     if (parent !== undefined) {
       buffer[at] = 0x22; // parent_span_id
       buffer[at + 1] = 8;
@@ -402,10 +411,21 @@ function writeEvent(writer: ProtoWriter, event: SpanEvent, limits: SpanLimits): 
 }
 
 function writeLink(writer: ProtoWriter, link: SpanLink, limits: SpanLimits): void {
-  const { traceId, spanId, traceFlags, traceState, isRemote } = link.context;
   const mark = writer.open(0x6a);
-  writeHex(writer, TAG_FIRST, traceId, 32);
-  writeHex(writer, TAG_SECOND, spanId, 16);
+  const { identity } = link;
+  let flags: unknown;
+  let traceState: SpanContext['traceState'];
+  let isRemote: boolean | undefined;
+  if (identity !== undefined) {
+    ({ flags, traceState, isRemote } = identity);
+    writer.reserve(28);
+    writer.length = putIds(writer.buffer, mark, identity);
+  } else {
+    const { context } = link;
+    ({ traceFlags: flags, traceState, isRemote } = context);
+    writeHex(writer, TAG_FIRST, context.traceId, 32);
+    writeHex(writer, TAG_SECOND, context.spanId, 16);
+  }
   if (traceState !== undefined && traceState !== null) writer.writeString(TAG_THIRD, traceStateOf(traceState));
   const dropped = writeAttributes(
     writer,
@@ -415,22 +435,32 @@ function writeLink(writer: ProtoWriter, link: SpanLink, limits: SpanLimits): voi
     limits.attributePerLinkCountLimit,
   );
   writer.writeCount(0x28, link.droppedAttributesCount + dropped);
-  writer.writeFixed32(
-    0x35,
-    (Number(traceFlags) & 0xff) | FLAG_HAS_IS_REMOTE | (isRemote === true ? FLAG_IS_REMOTE : 0),
-  );
+  writer.writeFixed32(0x35, (Number(flags) & 0xff) | FLAG_HAS_IS_REMOTE | (isRemote === true ? FLAG_IS_REMOTE : 0));
   writer.close(mark);
+}
+
+/** Values of hexadecimal digits by character code; `INVALID` for what is none. */
+const INVALID = 0x80;
+const HEX_VALUE = new Uint8Array(128).fill(INVALID);
+for (const digits of ['0123456789abcdef', '0123456789ABCDEF']) {
+  for (let value = 0; value < 16; value++) HEX_VALUE[digits.charCodeAt(value)] = value;
 }
 
 /** An id of the application's own making: left out unless it is hexadecimal of the right length. */
 function writeHex(writer: ProtoWriter, tag: number, id: unknown, length: 16 | 32): void {
-  if (typeof id !== 'string' || id.length !== length || !/^[0-9a-f]+$/i.test(id)) return;
+  if (typeof id !== 'string' || id.length !== length) return;
   writer.reserve(2 + length / 2);
   const { buffer } = writer;
-  buffer[writer.length] = tag;
-  buffer[writer.length + 1] = length / 2;
-  buffer.write(id, writer.length + 2, 'hex');
-  writer.length += 2 + length / 2;
+  const start = writer.length + 2;
+  for (let i = 0; i < length; i += 2) {
+    const high = HEX_VALUE[id.charCodeAt(i)] ?? INVALID;
+    const low = HEX_VALUE[id.charCodeAt(i + 1)] ?? INVALID;
+    if ((high | low) >= INVALID) return;
+    buffer[start + i / 2] = (high << 4) | low;
+  }
+  buffer[start - 2] = tag;
+  buffer[start - 1] = length / 2;
+  writer.length = start + length / 2;
 }
 
 /**
@@ -713,15 +743,25 @@ function encodeSchemaUrl(schemaUrl: unknown): Uint8Array {
   return writer.bytes();
 }
 
-/** What the last batch took and a little more: most batches then never have to grow, and idle processes hold little. */
+/**
+ * What the last batch took and a little more, or nearly what was expected of it: most batches then never have to grow, and
+ * idle processes hold little.
+ */
 let expectedBytes = INITIAL_BYTES;
+const SLACK = 1.02;
+const DECAY = 0.8;
 const MAX_EXPECTED_BYTES = 512 * 1024;
 
-/** Encoded spans on their way: one buffer, and for each span where it ends and which scope made it. */
+/**
+ * Encoded spans on their way: one buffer, and where in it the scope changes. Most batches are of few scopes, and two
+ * lists of as many items as there are spans would be a twentieth of what a buffered span takes.
+ */
 export class SpanBatch {
   readonly #writer = new ProtoWriter(expectedBytes);
+  /** Of each run of spans of one scope: where it ends. */
   readonly #ends: number[] = [];
   readonly #scopes: InstrumentationScope[] = [];
+  #spanCount = 0;
   readonly #maxSpanBytes: number;
 
   /** `maxSpanBytes`: a span that needs more is not taken. */
@@ -730,7 +770,7 @@ export class SpanBatch {
   }
 
   get spanCount(): number {
-    return this.#ends.length;
+    return this.#spanCount;
   }
 
   get byteCount(): number {
@@ -740,15 +780,23 @@ export class SpanBatch {
   add(span: Span): 'encoded' | 'too_large' | 'invalid' {
     const result = encodeSpan(this.#writer, span, this.#maxSpanBytes);
     if (result === 'encoded') {
-      this.#ends.push(this.#writer.length);
-      this.#scopes.push(span.shared.scope);
+      const { scope } = span.shared;
+      const last = this.#scopes.length - 1;
+      if (this.#scopes[last] === scope) {
+        this.#ends[last] = this.#writer.length;
+      } else {
+        this.#ends.push(this.#writer.length);
+        this.#scopes.push(scope);
+      }
+      this.#spanCount++;
     }
     return result;
   }
 
   /** An ExportTraceServiceRequest with one ResourceSpans and one ScopeSpans per scope, in the order scopes were first seen. */
   toRequest(resource: ResourceBytes): Buffer {
-    expectedBytes = Math.min(Math.max(Math.ceil(this.byteCount * 1.1), INITIAL_BYTES), MAX_EXPECTED_BYTES);
+    const nextBytes = Math.ceil(Math.max(this.byteCount * SLACK, expectedBytes * DECAY));
+    expectedBytes = Math.min(Math.max(nextBytes, INITIAL_BYTES), MAX_EXPECTED_BYTES);
     const sizes = new Map<InstrumentationScope, number>();
     let start = 0;
     for (let i = 0; i < this.#ends.length; i++) {
@@ -780,20 +828,14 @@ export class SpanBatch {
     return request;
   }
 
-  /** Copies the spans of one scope, neighbours in one go. */
   #copySpansOf(scope: InstrumentationScope, target: Buffer, targetAt: number): number {
     const { buffer } = this.#writer;
     let at = targetAt;
-    let runStart = -1;
     let start = 0;
-    for (let i = 0; i <= this.#ends.length; i++) {
-      const wanted = this.#scopes[i] === scope;
-      if (wanted && runStart < 0) runStart = start;
-      if (!wanted && runStart >= 0) {
-        at += buffer.copy(target, at, runStart, start);
-        runStart = -1;
-      }
-      start = this.#ends[i] ?? start;
+    for (let i = 0; i < this.#ends.length; i++) {
+      const end = this.#ends[i] as number;
+      if (this.#scopes[i] === scope) at += buffer.copy(target, at, start, end);
+      start = end;
     }
     return at;
   }

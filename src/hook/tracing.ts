@@ -18,7 +18,7 @@ import type { AnyFunction } from './disguise';
 import type { Guard } from './guard';
 import type { Begun, Call, Done, FieldGetter, FieldSetter, Operation, Receiver, Tracing } from './instrumentation';
 import { replace } from './replace';
-import { createStamp } from './stamp';
+import { Foreign } from './stamp';
 
 /** The API's SpanKind and status code, as numbers: the agent never loads the API package. */
 const CLIENT = 2;
@@ -28,7 +28,17 @@ const STATUS_ERROR = 2;
 const ERROR_TYPE = 'error.type';
 
 /** Connections whose traffic an instrumentation describes by itself; one for all of them. */
-const claimed = createStamp<true>();
+class Claimed extends Foreign {
+  #isClaimed = true;
+
+  static has(connection: object): boolean {
+    return #isClaimed in connection;
+  }
+
+  static add(connection: object): void {
+    if (!(#isClaimed in connection)) new Claimed(connection);
+  }
+}
 
 /** What every instrumentation's Tracing is made of. */
 export interface TracingOptions {
@@ -163,11 +173,11 @@ export class InstrumentationTracing implements Tracing {
   }
 
   claim(connection: object): void {
-    claimed.set(connection, true);
+    Claimed.add(connection);
   }
 
   isClaimed(connection: object): boolean {
-    return claimed.get(connection) === true;
+    return Claimed.has(connection);
   }
 
   guard<Result>(fn: () => Result): Result | undefined {
@@ -314,7 +324,7 @@ function describe(operation: Operation, call: Call): Attributes {
 const blocks = new BlockList();
 
 function addLinks(span: Span, contexts: readonly TraceContext[]): void {
-  for (const { identity } of contexts) if (identity !== undefined) span.addLink({ context: identity.spanContext() });
+  for (const { identity } of contexts) if (identity !== undefined) span.linkTo(identity);
 }
 
 /** `new` of a replaced constructor, by itself or as the base of a class. */

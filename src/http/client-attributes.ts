@@ -9,7 +9,7 @@ import {
   SERVER_PORT,
   URL_FULL,
 } from '../semconv';
-import { type AttributeBlocks, BlockCache } from '../trace/attribute-block';
+import { type AttributeBlock, type AttributeBlocks, BlockCache, BlockSlot } from '../trace/attribute-block';
 import type { Span } from '../trace/span';
 import { type Authority, defaultPort, parseAuthority, schemeLength } from './authority';
 import { captureHeaders } from './headers';
@@ -31,6 +31,8 @@ export interface ClientTarget {
 }
 
 const servers = new BlockCache();
+/** The one before: comparing costs less than putting a key together. */
+const lastServer = new BlockSlot();
 
 /** What a client span starts with (conventions: http/http-spans, client). */
 export function clientAttributes(target: ClientTarget, config: HttpConfig, blocks: AttributeBlocks): Attributes {
@@ -60,9 +62,12 @@ export function clientAttributes(target: ClientTarget, config: HttpConfig, block
   attributes[URL_FULL] = redactTarget(redactUserInfo(url), config.sensitiveQueryParameters);
 
   const { port } = target;
-  blocks.add(
-    servers.get(`${scheme} ${port} ${authority}`, () => describeServer(parseAuthority(authority), port, scheme)),
-  );
+  if (!lastServer.repeats(scheme, port, authority)) {
+    lastServer.block = servers.get(`${scheme} ${port} ${authority}`, () =>
+      describeServer(parseAuthority(authority), port, scheme),
+    );
+  }
+  blocks.add(lastServer.block as AttributeBlock);
   return attributes;
 }
 
@@ -113,6 +118,7 @@ export interface ClientResponse {
 }
 
 const peers = new BlockCache();
+const lastPeer = new BlockSlot();
 
 /** What a response adds to a client span: 4xx and 5xx are errors. */
 export function endClientSpan(span: Span, response: ClientResponse, config: HttpConfig): void {
@@ -124,8 +130,11 @@ export function endClientSpan(span: Span, response: ClientResponse, config: Http
     span.adopt(attributes);
   }
   if (version !== undefined || peerAddress !== undefined) {
-    const key = `${version} ${peerPort} ${peerAddress}`;
-    span.addBlock(peers.get(key, () => describePeer(version, peerAddress, peerPort)));
+    if (!lastPeer.repeats(version, peerPort, peerAddress)) {
+      const key = `${version} ${peerPort} ${peerAddress}`;
+      lastPeer.block = peers.get(key, () => describePeer(version, peerAddress, peerPort));
+    }
+    span.addBlock(lastPeer.block as AttributeBlock);
   }
   if (status !== undefined) setStatus(span, status, status >= 400);
 }

@@ -5,7 +5,7 @@
  * One copy for all instrumentations, in the agent (`withRoute` in scripts/build.mjs): what one file stamps, another reads.
  */
 
-import { createStamp } from '../hook/stamp';
+import { createStamp, Foreign } from '../hook/stamp';
 import { HTTP_REQUEST_METHOD, HTTP_ROUTE } from '../semconv';
 import type { TraceContext } from '../trace/context';
 import { Span } from '../trace/span';
@@ -14,8 +14,36 @@ import { OTHER, OTHER_NAME } from './method';
 const SERVER = 1;
 const ERROR = 2;
 
+class ContextStamp extends Foreign {
+  #context: TraceContext | undefined;
+
+  private constructor(carrier: object, context: TraceContext | undefined) {
+    super(carrier);
+    this.#context = context;
+  }
+
+  static get(carrier: object): TraceContext | undefined {
+    return #context in carrier ? (carrier as ContextStamp).#context : undefined;
+  }
+
+  static set(carrier: object, context: TraceContext | undefined): void {
+    if (#context in carrier) (carrier as ContextStamp).#context = context;
+    else new ContextStamp(carrier, context);
+  }
+
+  /** `set` for those that have hardly ever been stamped before. */
+  static mark(carrier: object, context: TraceContext): void {
+    try {
+      new ContextStamp(carrier, context);
+    } catch {
+      // A private field cannot be added twice.
+      ContextStamp.set(carrier, context);
+    }
+  }
+}
+
 /** By message of HTTP/1 and by stream of HTTP/2: the context that its listeners run in, on a server that of its span. */
-export const contextOf = createStamp<TraceContext>();
+export const contextOf = ContextStamp;
 
 /**
  * The server span of a request that is being answered; `undefined` when none is recorded, or when it has ended. Where a

@@ -3,7 +3,7 @@
 /** A message under way. */
 export interface Delivery {
   /** Ends its span; the first call counts. */
-  readonly end: (error?: unknown) => void;
+  end(error?: unknown): void;
   /** The sweeper's turn in which it was delivered. */
   readonly turn: number;
 }
@@ -29,9 +29,9 @@ export class Deliveries<Entry extends Delivery> {
   add(tag: number, entry: Entry): void {
     this.#byTag.set(tag, entry);
     if (this.#byTag.size <= this.capacity) return;
-    for (const [oldest, { end }] of this.#byTag) {
+    for (const [oldest, first] of this.#byTag) {
       this.#byTag.delete(oldest);
-      end();
+      first.end();
       return;
     }
   }
@@ -54,10 +54,10 @@ export class Deliveries<Entry extends Delivery> {
 
   /** Ends all up to a tag, `Infinity` for all there are. */
   settleUpTo(tag: number, error?: unknown): void {
-    for (const [key, { end }] of this.#byTag) {
+    for (const [key, entry] of this.#byTag) {
       if (key > tag) return;
       this.#byTag.delete(key);
-      end(error);
+      entry.end(error);
     }
   }
 

@@ -1,5 +1,5 @@
 import type { TraceContext } from '../trace/context';
-import { isHex, readHex8, startHex } from '../trace/id';
+import { isHex, readHex8, startHex, writeHex32 } from '../trace/id';
 import { FLAG_RANDOM, FLAG_SAMPLED, SpanIdentity } from '../trace/span-identity';
 import type { HeaderGetter, HeaderSetter, Propagator } from './propagator';
 import { parseTraceState, TraceState } from './trace-state';
@@ -14,7 +14,12 @@ const DASH = 0x2d;
 /** The flags that level 2 defines; a sender must set all others to zero. */
 const KNOWN_FLAGS = FLAG_SAMPLED | FLAG_RANDOM;
 
-const FLAGS_TEXT = ['00', '01', '02', '03'] as const;
+/** `latin1Slice` is what `toString('latin1')` ends in. */
+type Latin1Buffer = Buffer & { latin1Slice(start: number, end: number): string };
+
+/** Each header is written here: a text made of parts would be put together only when the carrier writes it, at twice the cost. */
+const header = Buffer.from(`00-${'0'.repeat(32)}-${'0'.repeat(16)}-00`, 'latin1') as Latin1Buffer;
+const ZERO = 0x30;
 
 /** W3C Trace Context level 2: `traceparent` and `tracestate`. */
 export const traceContextPropagator: Propagator = {
@@ -34,7 +39,7 @@ export const traceContextPropagator: Propagator = {
     const identity = context.identity;
     if (identity === undefined || !isValid(identity)) return;
     try {
-      set(TRACEPARENT, `00-${identity.traceId}-${identity.spanId}-${FLAGS_TEXT[identity.flags & KNOWN_FLAGS]}`);
+      set(TRACEPARENT, traceparentOf(identity));
       if (identity.traceState === undefined) return;
       const list = textOf(identity.traceState);
       if (list !== undefined) set(TRACESTATE, list);
@@ -43,6 +48,17 @@ export const traceContextPropagator: Propagator = {
     }
   },
 };
+
+function traceparentOf(identity: SpanIdentity): string {
+  writeHex32(header, 3, identity.trace0);
+  writeHex32(header, 11, identity.trace1);
+  writeHex32(header, 19, identity.trace2);
+  writeHex32(header, 27, identity.trace3);
+  writeHex32(header, 36, identity.span0);
+  writeHex32(header, 44, identity.span1);
+  header[LENGTH - 1] = ZERO + (identity.flags & KNOWN_FLAGS);
+  return header.latin1Slice(0, LENGTH);
+}
 
 function readTraceparent(get: HeaderGetter): SpanIdentity | undefined {
   const header = get(TRACEPARENT);

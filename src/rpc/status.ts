@@ -27,6 +27,7 @@ export const UNIMPLEMENTED = 12;
 export const INTERNAL = 13;
 const UNAVAILABLE = 14;
 const DATA_LOSS = 15;
+export const UNAUTHENTICATED = 16;
 
 /** The name of a code; a code that gRPC does not know stays a number, as text. */
 export function statusName(code: number): string {

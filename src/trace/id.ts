@@ -70,6 +70,18 @@ export function hex32(value: number): string {
   );
 }
 
+/** The two digits of each byte, the first in the lower half. */
+const HEX_DIGITS = Uint16Array.from(HEX_BYTE, (text) => text.charCodeAt(0) | (text.charCodeAt(1) << 8));
+
+/** Writes the same eight characters into `bytes`. */
+export function writeHex32(bytes: Uint8Array, at: number, value: number): void {
+  for (let i = 0; i < 4; i++) {
+    const digits = HEX_DIGITS[(value >>> (24 - 8 * i)) & 0xff] as number;
+    bytes[at + 2 * i] = digits;
+    bytes[at + 2 * i + 1] = digits >>> 8;
+  }
+}
+
 /** Values of lower-case hexadecimal digits by character code; upper case is invalid in `traceparent`, as is all else. */
 const HEX_VALUE = new Uint8Array(256).fill(INVALID);
 for (let value = 0; value < 16; value++) HEX_VALUE[value.toString(16).charCodeAt(0)] = value;

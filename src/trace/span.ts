@@ -57,6 +57,20 @@ export interface SpanLink {
   readonly context: SpanContext;
   readonly attributes: Attributes;
   readonly droppedAttributesCount: number;
+  /** The same as `context`, where it is a span that we know by its ids. */
+  readonly identity?: SpanIdentity;
+}
+
+/** The API's form of the ids is made when somebody asks for it. */
+class IdentityLink implements SpanLink {
+  readonly attributes: Attributes = {};
+  readonly droppedAttributesCount = 0;
+
+  constructor(readonly identity: SpanIdentity) {}
+
+  get context(): SpanContext {
+    return this.identity.spanContext();
+  }
 }
 
 /** Where ended spans go. Called once per span, on the application's stack: it must be quick and must not throw. */
@@ -74,7 +88,8 @@ export interface SpanShared {
 
 const UNSET: SpanStatus = { code: 0 };
 const NO_EVENTS: readonly SpanEvent[] = [];
-const NO_LINKS: readonly SpanLink[] = [];
+/** Of a span that has none yet; never written to. */
+const NO_LINKS: SpanLink[] = [];
 
 /**
  * A recording span: the API's Span and, by its getters, the readable view that exporters of SDK 1.x to 3.x know.
@@ -100,7 +115,7 @@ export class Span implements ApiSpan {
   readonly anchor: Anchor = currentAnchor();
   #attributeCount = -1;
   #events: SpanEvent[] | undefined = undefined;
-  #links: SpanLink[] | undefined = undefined;
+  #links: SpanLink[] = NO_LINKS;
   #explicitStart: HrTime | undefined = undefined;
   #explicitEnd: HrTime | undefined = undefined;
 
@@ -171,15 +186,10 @@ export class Span implements ApiSpan {
 
   addLink(link: Link): this {
     if (this.ended || typeof link?.context?.traceId !== 'string') return this;
-    const limits = this.shared.limits;
-    this.#links ??= [];
-    const links = this.#links;
-    if (links.length >= limits.linkCountLimit) {
-      this.droppedLinksCount++;
-      return this;
-    }
-    const [attributes, droppedAttributesCount] = captureAttributes(link.attributes, limits.attributePerLinkCountLimit);
-    links.push({ context: link.context, attributes, droppedAttributesCount });
+    if (!this.#hasRoomForLink()) return this;
+    const limit = this.shared.limits.attributePerLinkCountLimit;
+    const [attributes, droppedAttributesCount] = captureAttributes(link.attributes, limit);
+    this.#links.push({ context: link.context, attributes, droppedAttributesCount });
     return this;
   }
 
@@ -258,6 +268,12 @@ export class Span implements ApiSpan {
     return this;
   }
 
+  /** Adds a link without attributes. */
+  linkTo(identity: SpanIdentity): this {
+    if (!this.ended && this.#hasRoomForLink()) this.#links.push(new IdentityLink(identity));
+    return this;
+  }
+
   startAt(time: TimeInput): void {
     this.#explicitStart = hrTimeOf(this.anchor, time);
   }
@@ -275,7 +291,7 @@ export class Span implements ApiSpan {
   }
 
   get links(): readonly SpanLink[] {
-    return this.#links ?? NO_LINKS;
+    return this.#links;
   }
 
   get startTime(): HrTime {
@@ -319,6 +335,16 @@ export class Span implements ApiSpan {
   /** SDK 1.x form of the parent. */
   get parentSpanId(): string | undefined {
     return this.parent?.spanId;
+  }
+
+  /** Counts a link that there is no room for. */
+  #hasRoomForLink(): boolean {
+    if (this.#links.length >= this.shared.limits.linkCountLimit) {
+      this.droppedLinksCount++;
+      return false;
+    }
+    if (this.#links === NO_LINKS) this.#links = [];
+    return true;
   }
 
   #put(key: string, value: AttributeValue): void {

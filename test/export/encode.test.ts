@@ -78,6 +78,23 @@ describe('a span', () => {
     });
   });
 
+  it('links to a span by its ids as by its context', () => {
+    const traceState = { serialize: () => 'a=1' } as NonNullable<SpanContext['traceState']>;
+    for (const to of [
+      new SpanIdentity(-1, 0, 0x7fffffff, 4, 5, -6, FLAG_SAMPLED, traceState, true),
+      new SpanIdentity(1, 2, 3, 4, 5, 6, 0, undefined, false),
+    ]) {
+      const links = encodeOne(startSpan().linkTo(to).addLink({ context: to.spanContext() })).links;
+      expect(links).toHaveLength(2);
+      expect(links[0]).toEqual(links[1]);
+    }
+  });
+
+  it.each(['0123456789abcdeg', '0123456789abcde\u0100', '0123456789abcde'])('leaves out the id %j', (spanId) => {
+    const span = startSpan().addLink({ context: { traceId: '1'.repeat(32), spanId, traceFlags: 1 } });
+    expect(Object.keys(encodeOne(span).links[0]).sort()).toEqual(['flags', 'traceId']);
+  });
+
   it('without parent, status, events and links has none of these fields', () => {
     const encoded = encodeOne(startSpan({ attributes: {} }));
     expect(Object.keys(encoded).sort()).toEqual(

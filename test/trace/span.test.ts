@@ -202,6 +202,18 @@ describe('events and links', () => {
     expect(span.droppedLinksCount).toBe(1);
   });
 
+  it('by ids are as good as by context', () => {
+    const span = start();
+    const to = SpanIdentity.root(true, undefined);
+    for (let i = 0; i < 3; i++) span.linkTo(to);
+    expect(span.links).toHaveLength(2);
+    expect(span.links[0]).toMatchObject({ attributes: {}, droppedAttributesCount: 0 });
+    expect(span.links[0]?.context).toEqual(to.spanContext());
+    expect(span.droppedLinksCount).toBe(1);
+    span.end();
+    expect(span.linkTo(to).links).toHaveLength(2);
+  });
+
   it('keep nothing at a limit of 0', () => {
     const span = makeTracer(ALWAYS_ON, { ...LIMITS, eventCountLimit: 0, linkCountLimit: 0 }).startSpan('n') as Span;
     span.addEvent('a').addLink({ context: { traceId: TRACE_ID, spanId: SPAN_ID, traceFlags: 1 } });

@@ -13,9 +13,12 @@ export function before(
     (original) =>
       ({
         watched(this: object): unknown {
-          const args = arguments;
-          tracing.guard(() => look(this, args));
-          return Reflect.apply(original, this, args);
+          try {
+            if (!tracing.off) look(this, arguments);
+          } catch (failure) {
+            tracing.fail(failure);
+          }
+          return Reflect.apply(original, this, arguments);
         },
       }).watched,
   );

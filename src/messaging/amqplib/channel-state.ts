@@ -1,9 +1,9 @@
-import type { Done, TraceContext } from '../../hook/instrumentation';
-import { createStamp } from '../../hook/stamp';
+import type { Begun, Done, TraceContext } from '../../hook/instrumentation';
+import { Foreign } from '../../hook/stamp';
 import { Deliveries, type Delivery } from '../deliveries';
 import type { Failure } from './failure';
 import type { Channel } from './library';
-import { linkOf } from './link';
+import { type Link, linkFor, linkOf } from './link';
 import type { Place } from './place';
 
 /** Messages of one channel whose spans are open, delivered and unconfirmed each. About 1 KB a message. */
@@ -13,6 +13,7 @@ const CHANNEL_CLOSED: Failure = { code: 'channel-error', message: 'channel close
 
 /** What is remembered of a channel. */
 export interface ChannelState {
+  readonly link: Link;
   /** By consumer tag. */
   readonly consumers: Map<string, Consumer>;
   readonly deliveries: Deliveries<OpenMessage>;
@@ -36,17 +37,44 @@ interface Consumer {
 }
 
 /** A message handed to a handler and not yet settled. */
-interface OpenMessage extends Delivery {
-  readonly place: Place;
-  readonly creation: TraceContext;
+export class OpenMessage implements Delivery {
+  readonly #begun: Begun | undefined;
+
+  /** `begun`: what ends with the settling; `undefined` where the span is the handler's. */
+  constructor(
+    begun: Begun | undefined,
+    readonly turn: number,
+    readonly place: Place,
+    readonly creation: TraceContext,
+  ) {
+    this.#begun = begun;
+  }
+
+  end(error?: unknown): void {
+    this.#begun?.end(error);
+  }
 }
 
-export const stateOf = createStamp<ChannelState>();
+/** On channels. */
+class StateStamp extends Foreign {
+  #state: ChannelState | undefined;
 
-export function stateFor(channel: object): ChannelState {
+  static get(channel: object): ChannelState | undefined {
+    return #state in channel ? (channel as StateStamp).#state : undefined;
+  }
+
+  static set(channel: object, state: ChannelState): void {
+    new StateStamp(channel).#state = state;
+  }
+}
+
+export const stateOf = StateStamp;
+
+export function stateFor(channel: Channel): ChannelState {
   let state = stateOf.get(channel);
   if (state === undefined) {
     state = {
+      link: linkFor(channel.connection),
       consumers: new Map(),
       deliveries: new Deliveries(MAX_OPEN),
       unconfirmed: new Deliveries(MAX_OPEN),

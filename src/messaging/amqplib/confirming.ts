@@ -1,4 +1,5 @@
 import type { Begun, Tracing } from '../../hook/instrumentation';
+import type { Delivery } from '../deliveries';
 import { before } from './before';
 import { stateFor, stateOf } from './channel-state';
 import type { Failure } from './failure';
@@ -26,12 +27,26 @@ export function bindConfirms(prototype: object, tracing: Tracing): void {
   tracing.bind(prototype, 'waitForConfirms');
 }
 
+class Unconfirmed implements Delivery {
+  /** Nobody sweeps these. */
+  readonly turn = 0;
+  readonly #begun: Begun;
+
+  constructor(begun: Begun) {
+    this.#begun = begun;
+  }
+
+  end(error?: unknown): void {
+    this.#begun.end(error);
+  }
+}
+
 /** Takes a published message's number; its span then ends with the confirmation. */
 export function awaitConfirm(channel: Channel, begun: Begun | undefined): void {
   const state = stateFor(channel);
   // The broker counts every message, traced or not.
   const number = state.nextConfirm++;
-  if (begun?.span !== undefined) state.unconfirmed.add(number, { end: begun.done, turn: 0 });
+  if (begun?.span !== undefined) state.unconfirmed.add(number, new Unconfirmed(begun));
 }
 
 function confirm(channel: object, handle: ConfirmHandle, { deliveryTag, multiple }: ConfirmFrame): void {

@@ -9,22 +9,23 @@ import {
   MESSAGING_SYSTEM,
 } from '../../semconv';
 import { readField } from '../amqp-headers';
-import { addConnection, messageAttributes, RABBITMQ } from './attributes';
+import { messageAttributes } from './attributes';
 import { stateFor } from './channel-state';
 import { failureOf } from './failure';
 import type { Channel, Message } from './library';
-import { linkFor } from './link';
-import { type Place, placeOf, queueOf, spanName } from './place';
+import type { Link } from './link';
+import { type Place, queueOf, RABBITMQ } from './place';
 import { textOf } from './values';
 
 const CLIENT = 2;
 
-type GetOperation = Operation<Channel, [Place, ...unknown[]]>;
+type GetOperation = Operation<Link, [Place]>;
 
 /** A message that was got, and from where. */
 interface Got {
   readonly message: Message;
-  readonly place: Place;
+  readonly queue: string;
+  readonly link: Link;
 }
 
 interface Thenable {
@@ -40,31 +41,31 @@ export function patchGetting(prototype: object, tracing: Tracing): void {
 function getOperation(tracing: Tracing): GetOperation {
   return {
     kind: CLIENT,
-    name: ({ args: [place] }) => spanName('get', place),
-    attributes: ({ self, args: [{ queue, traits }] }) =>
-      addConnection(
-        {
-          [MESSAGING_SYSTEM]: RABBITMQ,
-          [MESSAGING_OPERATION_NAME]: 'get',
-          [MESSAGING_OPERATION_TYPE]: 'receive',
-          [MESSAGING_DESTINATION_NAME]: queue,
-          [MESSAGING_DESTINATION_ANONYMOUS]: traits.anonymous || undefined,
-          [MESSAGING_DESTINATION_TEMPORARY]: traits.temporary || undefined,
-        },
-        linkFor(self.connection),
-      ),
+    name: ({ args: [place] }) => place.spanName('get'),
+    attributes: ({ self, args: [{ queue, traits }] }, blocks) => {
+      blocks.add(self.requests);
+      return {
+        [MESSAGING_SYSTEM]: RABBITMQ,
+        [MESSAGING_OPERATION_NAME]: 'get',
+        [MESSAGING_OPERATION_TYPE]: 'receive',
+        [MESSAGING_DESTINATION_NAME]: queue,
+        [MESSAGING_DESTINATION_ANONYMOUS]: traits.anonymous || undefined,
+        [MESSAGING_DESTINATION_TEMPORARY]: traits.temporary || undefined,
+      };
+    },
     end: (span, { value }) => {
       if (value !== undefined) received(span, value as Got, tracing);
     },
   };
 }
 
-function received(span: Span, { message, place }: Got, tracing: Tracing): void {
+function received(span: Span, { message, queue, link }: Got, tracing: Tracing): void {
   const { fields, properties } = message;
-  const from = { ...place, exchange: textOf(fields?.exchange), routingKey: textOf(fields?.routingKey) };
-  span.adopt(messageAttributes('get', 'receive', message, from));
+  const place = link.source(textOf(fields?.exchange), textOf(fields?.routingKey), queue);
+  span.adopt(place.description('get', 'receive').attributes());
+  span.adopt(messageAttributes(fields?.deliveryTag, properties));
   const { identity } = tracing.extract((name) => readField(properties?.headers, name));
-  if (identity !== undefined) span.addLink({ context: identity.spanContext() });
+  if (identity !== undefined) span.linkTo(identity);
 }
 
 function getting(original: AnyFunction, operation: GetOperation, tracing: Tracing): AnyFunction {
@@ -128,8 +129,8 @@ function beginGet(
 ): Done | undefined {
   const state = stateFor(channel);
   const queue = textOf(args[0]) || state.lastDeclared;
-  const place = placeOf(channel, '', '', queue);
-  const begun = tracing.begin(operation, { self: channel, args: [place] });
+  const { link } = state;
+  const begun = tracing.begin(operation, { self: link, args: [link.source('', '', queue)] });
   if (begun === undefined) return undefined;
   const { done } = begun;
   // Up to 1.0.5 a callback hears nothing when its channel is closed.
@@ -138,7 +139,7 @@ function beginGet(
     state.gets.delete(done);
     const message = typeof value === 'object' && value !== null ? (value as Message) : undefined;
     if (message !== undefined) queueOf.set(message, queue);
-    done(error === undefined ? undefined : replyError(error), message && ({ message, place } satisfies Got));
+    done(error === undefined ? undefined : replyError(error), message && ({ message, queue, link } satisfies Got));
   };
 }
 

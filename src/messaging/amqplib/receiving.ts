@@ -1,14 +1,13 @@
 import type { AnyFunction } from '../../hook/disguise';
 import type { Begun, Operation, TraceContext, Tracing } from '../../hook/instrumentation';
-import { SERVER_ADDRESS, SERVER_PORT } from '../../semconv';
 import { readField } from '../amqp-headers';
 import { Sweeper } from '../deliveries';
 import { messageAttributes } from './attributes';
 import { before } from './before';
-import { stateFor, stateOf } from './channel-state';
+import { OpenMessage, stateFor, stateOf } from './channel-state';
 import type { Channel, Message } from './library';
-import { linkFor, rememberQueue } from './link';
-import { type Place, placeOf, spanName } from './place';
+import type { Link } from './link';
+import type { Description } from './place';
 import { textOf } from './values';
 
 const CONSUMER = 4;
@@ -17,13 +16,11 @@ const SPAN_KEY = Symbol.for('OpenTelemetry Context Key SPAN');
 
 const { setInterval: startInterval, clearInterval: stopInterval } = globalThis;
 
-type ProcessCall = [message: Message, place: Place, creation: TraceContext];
+type ProcessCall = [message: Message, description: Description, creation: TraceContext];
 
 /** A message on its way into its handler. */
 interface Started {
   readonly begun: Begun;
-  /** Ends its span and forgets it. */
-  readonly end: (error?: unknown) => void;
   /** The span ends with the handler, not with the settling of the message. */
   readonly isOver: boolean;
 }
@@ -60,27 +57,25 @@ function createSweeper(tracing: Tracing): Sweeper {
 function dispatching(original: AnyFunction, sweeper: Sweeper, tracing: Tracing): AnyFunction {
   const operation = processOperation(tracing);
   return {
-    dispatchMessage(this: Channel, ...args: unknown[]): unknown {
+    dispatchMessage(this: Channel, fields: Message['fields'], message: Message | null | undefined): unknown {
       let started: Started | undefined;
       try {
-        const message = args[1] as Message | null | undefined;
         if (message === null || message === undefined) {
-          stateOf.get(this)?.consumers.delete(String((args[0] as Message['fields'])?.consumerTag));
+          stateOf.get(this)?.consumers.delete(String(fields?.consumerTag));
         } else if (!tracing.off) started = startProcess(this, message, operation, sweeper, tracing);
       } catch (failure) {
         tracing.fail(failure);
       }
-      if (started === undefined) return Reflect.apply(original, this, args);
+      if (started === undefined) return Reflect.apply(original, this, arguments);
       let result: unknown;
       try {
-        result = tracing.run(started.begun.context, original, this, args);
+        result = tracing.run(started.begun.context, original, this, arguments);
       } catch (error) {
-        const { end } = started;
-        tracing.guard(() => end(error));
+        started.begun.end(error);
         throw error;
       }
       try {
-        return handled(this, args[1] as Message, started, result, tracing);
+        return handled(this, message as Message, started, result);
       } catch (failure) {
         tracing.fail(failure);
         return result;
@@ -92,7 +87,7 @@ function dispatching(original: AnyFunction, sweeper: Sweeper, tracing: Tracing):
 function startProcess(
   channel: Channel,
   message: Message,
-  operation: Operation<Channel, ProcessCall>,
+  operation: Operation<Link, ProcessCall>,
   sweeper: Sweeper,
   tracing: Tracing,
 ): Started | undefined {
@@ -101,49 +96,42 @@ function startProcess(
   const { fields, properties } = message;
   const state = stateFor(channel);
   const consumer = state.consumers.get(textOf(fields?.consumerTag));
-  const link = linkFor(channel.connection);
+  const { link } = state;
   const replyTo = properties?.replyTo;
-  if (typeof replyTo === 'string' && replyTo !== '') rememberQueue(link, replyTo, undefined);
-  const place = placeOf(channel, textOf(fields?.exchange), textOf(fields?.routingKey), consumer?.queue ?? '');
+  if (typeof replyTo === 'string' && replyTo !== '') link.rememberQueue(replyTo, undefined);
+  const place = link.source(textOf(fields?.exchange), textOf(fields?.routingKey), consumer?.queue ?? '');
   const creation = tracing.extract((name) => readField(properties?.headers, name));
-  const begun = tracing.begin(operation, { self: channel, args: [message, place, creation] });
+  const description = place.description('consume', 'process');
+  const begun = tracing.begin(operation, { self: link, args: [message, description, creation] });
   if (begun === undefined) return undefined;
 
   const tag = fields?.deliveryTag;
   const isSettled = consumer?.noAck === true || typeof tag !== 'number';
   const isOver = isSettled || tracing.config.amqplib.consumeEnd === 'handler';
   if (!isSettled) {
-    state.deliveries.add(tag, { end: isOver ? ignore : begun.done, turn: sweeper.turn, place, creation });
+    state.deliveries.add(tag, new OpenMessage(isOver ? undefined : begun, sweeper.turn, place, creation));
     sweeper.watch(state.deliveries);
   }
-  return { begun, end: begun.done, isOver };
+  return { begun, isOver };
 }
 
-function ignore(): void {}
-
 /** After the handler returned. */
-function handled(
-  channel: Channel,
-  message: Message,
-  { begun, end, isOver }: Started,
-  result: unknown,
-  tracing: Tracing,
-): unknown {
+function handled(channel: Channel, message: Message, { begun, isOver }: Started, result: unknown): unknown {
   if (begun.span === undefined) return result;
   if (result instanceof Promise && isAsyncFunction(handlerOf(channel, message))) {
     // Nobody else has an async function's promise, so the one that is derived from it may be rejected in its place.
     return result.then(
       (value) => {
-        if (isOver) tracing.guard(() => end());
+        if (isOver) begun.end();
         return value;
       },
       (error) => {
-        tracing.guard(() => end(error ?? new Error('rejected without a reason')));
+        begun.end(error ?? new Error('rejected without a reason'));
         throw error;
       },
     );
   }
-  if (isOver) end();
+  if (isOver) begun.end();
   return result;
 }
 
@@ -157,19 +145,18 @@ function isAsyncFunction(handler: unknown): boolean {
   return Object.prototype.toString.call(handler) === '[object AsyncFunction]';
 }
 
-function processOperation(tracing: Tracing): Operation<Channel, ProcessCall> {
+function processOperation(tracing: Tracing): Operation<Link, ProcessCall> {
   const linked = tracing.config.amqplib.useLinksForConsume;
   return {
     kind: CONSUMER,
-    name: ({ args: [, place] }) => spanName('consume', place),
+    name: ({ args: [, description] }) => description.name,
     // Without its span, a context still carries the baggage.
     parent: ({ args: [, , creation] }) => (linked ? creation.deleteValue(SPAN_KEY) : creation),
     links: ({ args: [, , creation] }) => [creation],
-    attributes: ({ self, args: [message, place] }) => {
-      const attributes = messageAttributes('consume', 'process', message, place);
-      const { broker } = linkFor(self.connection);
-      attributes[SERVER_ADDRESS] = broker?.address;
-      attributes[SERVER_PORT] = broker?.port;
+    attributes: ({ self, args: [{ fields, properties }, description] }, blocks) => {
+      const attributes = messageAttributes(fields?.deliveryTag, properties);
+      description.addTo(attributes, blocks);
+      blocks.add(self.messages);
       return attributes;
     },
   };

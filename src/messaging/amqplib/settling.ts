@@ -3,21 +3,16 @@ import type { Operation, Tracing } from '../../hook/instrumentation';
 import {
   MESSAGING_BATCH_MESSAGE_COUNT,
   MESSAGING_DESTINATION_NAME,
-  MESSAGING_MESSAGE_CONVERSATION_ID,
-  MESSAGING_MESSAGE_ID,
   MESSAGING_OPERATION_NAME,
   MESSAGING_OPERATION_TYPE,
-  MESSAGING_RABBITMQ_DELIVERY_TAG,
   MESSAGING_SYSTEM,
 } from '../../semconv';
 import { readField } from '../amqp-headers';
-import { consumeDestination } from '../rabbitmq';
-import { addConnection, RABBITMQ } from './attributes';
+import { messageAttributes } from './attributes';
 import { type ChannelState, stateFor } from './channel-state';
 import type { Channel, Message } from './library';
-import { linkFor } from './link';
-import { type Place, placeOf, queueOf, spanName } from './place';
-import { optionalText, textOf } from './values';
+import { type Place, queueOf, RABBITMQ } from './place';
+import { textOf } from './values';
 
 const CLIENT = 2;
 
@@ -50,33 +45,40 @@ export function patchSettling(prototype: object, tracing: Tracing): void {
 function settling(
   original: AnyFunction,
   method: SettleMethod,
-  operation: Operation<Channel, [Settling]>,
+  operation: Operation<undefined, [Settling]>,
   tracing: Tracing,
 ): AnyFunction {
   const { settleSpans } = tracing.config.amqplib;
   return {
-    settle(this: Channel, ...args: unknown[]): unknown {
-      const what = tracing.guard(() => settlingOf(this, method, args));
-      if (what === undefined) return Reflect.apply(original, this, args);
-      const begun = settleSpans ? tracing.begin(operation, { self: this, args: [what] }) : undefined;
+    settle(this: Channel): unknown {
+      let what: Settling | undefined;
+      try {
+        if (!tracing.off) what = settlingOf(this, method, arguments);
+      } catch (failure) {
+        tracing.fail(failure);
+      }
+      if (what === undefined) return Reflect.apply(original, this, arguments);
+      const begun = settleSpans ? tracing.begin(operation, { self: undefined, args: [what] }) : undefined;
       let result: unknown;
       try {
-        result = Reflect.apply(original, this, args);
+        result = Reflect.apply(original, this, arguments);
       } catch (error) {
-        tracing.guard(() => begun?.done(error));
+        begun?.end(error);
         throw error;
       }
-      tracing.guard(() => {
-        begun?.done();
+      try {
+        begun?.end();
         if (what.isMultiple) what.state.deliveries.settleUpTo(what.tag);
         else what.state.deliveries.settle(what.tag);
-      });
+      } catch (failure) {
+        tracing.fail(failure);
+      }
       return result;
     },
   }.settle;
 }
 
-function settlingOf(channel: Channel, method: SettleMethod, args: readonly unknown[]): Settling | undefined {
+function settlingOf(channel: Channel, method: SettleMethod, args: ArrayLike<unknown>): Settling | undefined {
   const state = stateFor(channel);
   if (method === 'ackAll' || method === 'nackAll') return settlingAll(method, state);
   const message = args[0] as Message | undefined | null;
@@ -84,15 +86,15 @@ function settlingOf(channel: Channel, method: SettleMethod, args: readonly unkno
   // Not a message: amqplib is about to say so.
   if (message === undefined || message === null || typeof tag !== 'number') return undefined;
   const isMultiple = method !== 'reject' && Boolean(args[1]);
-  return { method, state, message, tag, isMultiple, place: messagePlace(channel, state, message, tag), queues: '' };
+  return { method, state, message, tag, isMultiple, place: messagePlace(state, message, tag), queues: '' };
 }
 
-function messagePlace(channel: Channel, state: ChannelState, message: Message, tag: number): Place {
+function messagePlace(state: ChannelState, message: Message, tag: number): Place {
   const known = state.deliveries.get(tag)?.place;
   if (known !== undefined) return known;
   const { fields } = message;
   const queue = state.consumers.get(textOf(fields?.consumerTag))?.queue ?? queueOf.get(message) ?? '';
-  return placeOf(channel, textOf(fields?.exchange), textOf(fields?.routingKey), queue);
+  return state.link.source(textOf(fields?.exchange), textOf(fields?.routingKey), queue);
 }
 
 /** What all open messages of a channel have in common: where they came from, or at least the queue. */
@@ -103,7 +105,7 @@ function settlingAll(method: SettleMethod, state: ChannelState): Settling {
     if (common === undefined) common = place;
     else if (place.queue !== common.queue) return { ...all, place: undefined, queues: consumedQueues(state) };
     else if (place.exchange !== common.exchange || place.routingKey !== common.routingKey) {
-      common = { ...common, exchange: '', routingKey: '' };
+      common = state.link.source('', '', common.queue);
     }
   }
   return { ...all, place: common, queues: common === undefined ? consumedQueues(state) : '' };
@@ -116,36 +118,33 @@ function consumedQueues({ consumers }: ChannelState): string {
   return [...queues].join(',');
 }
 
-function settleOperation(tracing: Tracing): Operation<Channel, [Settling]> {
+function settleOperation(tracing: Tracing): Operation<undefined, [Settling]> {
   return {
     kind: CLIENT,
     name: ({ args: [{ method, place }] }) => {
       const operation = operationOf(method);
-      return place === undefined ? operation : spanName(operation, place);
+      return place === undefined ? operation : place.description(operation, 'settle').name;
     },
     links: ({ args: [{ message, state, tag }] }) => {
       if (message === undefined) return [];
       const headers = message.properties?.headers;
       return [state.deliveries.get(tag)?.creation ?? tracing.extract((name) => readField(headers, name))];
     },
-    attributes: ({ self, args: [what] }) => {
+    attributes: ({ args: [what] }, blocks) => {
       const { message, state, tag, isMultiple, place, queues } = what;
-      return addConnection(
-        {
-          [MESSAGING_SYSTEM]: RABBITMQ,
-          [MESSAGING_OPERATION_NAME]: operationOf(what.method),
-          [MESSAGING_OPERATION_TYPE]: 'settle',
-          [MESSAGING_DESTINATION_NAME]:
-            place === undefined
-              ? queues || undefined
-              : consumeDestination(place.exchange, place.routingKey, place.queue),
-          [MESSAGING_RABBITMQ_DELIVERY_TAG]: message === undefined ? undefined : tag,
-          [MESSAGING_BATCH_MESSAGE_COUNT]: isMultiple ? batchSize(state, tag) : undefined,
-          [MESSAGING_MESSAGE_ID]: optionalText(message?.properties?.messageId),
-          [MESSAGING_MESSAGE_CONVERSATION_ID]: optionalText(message?.properties?.correlationId),
-        },
-        linkFor(self.connection),
-      );
+      const operation = operationOf(what.method);
+      const attributes = messageAttributes(message === undefined ? undefined : tag, message?.properties);
+      if (isMultiple) attributes[MESSAGING_BATCH_MESSAGE_COUNT] = batchSize(state, tag);
+      if (place !== undefined) {
+        place.description(operation, 'settle').addTo(attributes, blocks);
+      } else {
+        attributes[MESSAGING_SYSTEM] = RABBITMQ;
+        attributes[MESSAGING_OPERATION_NAME] = operation;
+        attributes[MESSAGING_OPERATION_TYPE] = 'settle';
+        attributes[MESSAGING_DESTINATION_NAME] = queues || undefined;
+      }
+      blocks.add(state.link.requests);
+      return attributes;
     },
   };
 }

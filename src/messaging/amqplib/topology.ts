@@ -2,7 +2,7 @@ import type { AnyFunction } from '../../hook/disguise';
 import type { Tracing } from '../../hook/instrumentation';
 import { stateFor, stateOf } from './channel-state';
 import type { Channel } from './library';
-import { linkFor, rememberQueue } from './link';
+import { linkFor } from './link';
 import { textOf } from './values';
 
 /** Methods of AMQP 0-9-1 as amqplib numbers them: class id in the upper 16 bits, method id in the lower. */
@@ -57,7 +57,7 @@ function declared(channel: Channel, asked: QueueFields, answer: Record<string, u
   stateFor(channel).lastDeclared = queue;
   if (asked.passive) return;
   const traits = { anonymous: asked.queue === '', temporary: Boolean(asked.exclusive) };
-  if (traits.anonymous || traits.temporary) rememberQueue(linkFor(channel.connection), queue, traits);
+  if (traits.anonymous || traits.temporary) linkFor(channel.connection).rememberQueue(queue, traits);
 }
 
 interface ConsumeFields {
