@@ -33,6 +33,7 @@ export const definitions: readonly Definition[] = [
   { name: 'find-my-way', modules: ['find-my-way'], load: () => take(require('./instrumentations/find-my-way.js')) },
   { name: 'graphql', modules: ['graphql'], load: () => take(require('./instrumentations/graphql.js')) },
   { name: 'grpc', modules: ['@grpc/grpc-js'], load: () => take(require('./instrumentations/grpc.js')) },
+  { name: 'h3', modules: ['h3'], esModules: ['h3'], load: () => take(require('./instrumentations/h3.js')) },
   { name: 'hapi', modules: ['@hapi/hapi'], load: () => take(require('./instrumentations/hapi.js')) },
   { name: 'hono', modules: ['hono'], esModules: ['hono'], load: () => take(require('./instrumentations/hono.js')) },
   {

@@ -298,6 +298,7 @@ export interface FrameworksConfig {
   readonly nestjs: FrameworkSpans;
   readonly restify: FrameworkSpans;
   readonly hono: FrameworkSpans;
+  readonly h3: FrameworkSpans;
 }
 
 /** Exporters of our own, as OTEL_TRACES_EXPORTER calls them; `otlp/stdout` is the specification's word for JSON lines. */
@@ -482,6 +483,7 @@ export function loadConfig(env: Env): { readonly config: Config; readonly proble
       nestjs: reader.oneOf('OTEL_INSTRUMENTATION_NESTJS_SPANS', FRAMEWORK_SPANS, 'none'),
       restify: reader.oneOf('OTEL_INSTRUMENTATION_RESTIFY_SPANS', FRAMEWORK_SPANS, 'none'),
       hono: reader.oneOf('OTEL_INSTRUMENTATION_HONO_SPANS', FRAMEWORK_SPANS, 'none'),
+      h3: reader.oneOf('OTEL_INSTRUMENTATION_H3_SPANS', FRAMEWORK_SPANS, 'none'),
     },
   };
   return { config: deepFreeze(config), problems: Object.freeze(reader.problems) };
