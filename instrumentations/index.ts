@@ -52,6 +52,7 @@ export const definitions: readonly Definition[] = [
     needsSyncHooks: true,
     load: () => take(require('./instrumentations/nestjs.js')),
   },
+  { name: 'next', modules: ['next'], load: () => take(require('./instrumentations/next.js')) },
   {
     name: 'pg',
     modules: ['pg', 'pg-cursor', 'pg-pool'],

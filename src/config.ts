@@ -299,6 +299,7 @@ export interface FrameworksConfig {
   readonly restify: FrameworkSpans;
   readonly hono: FrameworkSpans;
   readonly h3: FrameworkSpans;
+  readonly next: FrameworkSpans;
 }
 
 /** Exporters of our own, as OTEL_TRACES_EXPORTER calls them; `otlp/stdout` is the specification's word for JSON lines. */
@@ -484,6 +485,7 @@ export function loadConfig(env: Env): { readonly config: Config; readonly proble
       restify: reader.oneOf('OTEL_INSTRUMENTATION_RESTIFY_SPANS', FRAMEWORK_SPANS, 'none'),
       hono: reader.oneOf('OTEL_INSTRUMENTATION_HONO_SPANS', FRAMEWORK_SPANS, 'none'),
       h3: reader.oneOf('OTEL_INSTRUMENTATION_H3_SPANS', FRAMEWORK_SPANS, 'none'),
+      next: reader.oneOf('OTEL_INSTRUMENTATION_NEXT_SPANS', FRAMEWORK_SPANS, 'none'),
     },
   };
   return { config: deepFreeze(config), problems: Object.freeze(reader.problems) };
