@@ -14,21 +14,29 @@ describeRoutes({
     regexp: { route: '/codes/:code' },
     ...(version === '1.0.1' && { 'other-method': { route: undefined, status: 405 } }),
   }),
-  spans: {
+  spans: (version) => ({
     handlers: {
       mounted: `SERVER GET /api/v1/items/:item
   INTERNAL handler /api/v1/items/:item`,
       throws: `SERVER GET /throws/:id [ERROR]
   INTERNAL handler /throws/:id [ERROR]`,
     },
-    all: {
-      param: `SERVER GET /users/:id
+    all: version.startsWith('1.')
+      ? {
+          mounted: `SERVER GET /api/v1/items/:item
+  INTERNAL middleware everything
+  INTERNAL router
+    INTERNAL router
+      INTERNAL handler /api/v1/items/:item`,
+        }
+      : {
+          param: `SERVER GET /users/:id
   INTERNAL middleware everything
     INTERNAL handler /users/:id`,
-      nowhere: `SERVER GET
+          nowhere: `SERVER GET
   INTERNAL middleware everything`,
-    },
-  },
+        },
+  }),
 });
 
 describe('h3 1, newest', () => {

@@ -49,13 +49,15 @@ const ANSWERS: Readonly<Record<string, Answer>> = {
   'other-method': { route: undefined, status: 404 },
 };
 
+type Spans = Readonly<Record<'handlers' | 'all', Readonly<Record<string, string>>>>;
+
 export interface Framework {
   /** As test/versions.json and the fixture call it. */
   readonly name: string;
   /** Where its routes are written otherwise. */
   answers?(version: string): Readonly<Record<string, Partial<Answer>>>;
   /** By request: the spans below the server's with `_SPANS=handlers` and `_SPANS=all`, as `formatTree` writes them. */
-  readonly spans?: Readonly<Record<'handlers' | 'all', Readonly<Record<string, string>>>>;
+  readonly spans?: Spans | ((version: string) => Spans);
   /** Default: CommonJS and ES modules. */
   entries?(version: string): readonly ('app.cjs' | 'app.mjs')[];
   /** Default: `name`. */
@@ -127,8 +129,9 @@ export function describeRoutes(framework: Framework): void {
       expect(result.code).toBe(0);
     });
 
-    if (framework.spans !== undefined) {
-      it.each(Object.entries(framework.spans))('has spans of its %s where they are asked for', async (level, trees) => {
+    const spans = typeof framework.spans === 'function' ? framework.spans(newest.version) : framework.spans;
+    if (spans !== undefined) {
+      it.each(Object.entries(spans))('has spans of its %s where they are asked for', async (level, trees) => {
         const variable = `OTEL_INSTRUMENTATION_${name.toUpperCase()}_SPANS`;
         const result = await run(framework, newest, { [variable]: level, REQUESTS: Object.keys(trees).join(',') });
         const asked = REQUESTS.map(([id]) => id).filter((id) => id in trees);
