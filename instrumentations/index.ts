@@ -49,6 +49,7 @@ export const definitions: readonly Definition[] = [
     name: 'nestjs',
     modules: ['@nestjs/core'],
     esModules: ['@nestjs/core'],
+    esFiles: ['exceptions/exceptions-handler.js', 'router/router-execution-context.js'],
     needsSyncHooks: true,
     load: () => take(require('./instrumentations/nestjs.js')),
   },
