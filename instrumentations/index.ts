@@ -33,6 +33,7 @@ export const definitions: readonly Definition[] = [
   { name: 'find-my-way', modules: ['find-my-way'], load: () => take(require('./instrumentations/find-my-way.js')) },
   { name: 'graphql', modules: ['graphql'], load: () => take(require('./instrumentations/graphql.js')) },
   { name: 'grpc', modules: ['@grpc/grpc-js'], load: () => take(require('./instrumentations/grpc.js')) },
+  { name: 'h3', modules: ['h3'], esModules: ['h3'], load: () => take(require('./instrumentations/h3.js')) },
   { name: 'hapi', modules: ['@hapi/hapi'], load: () => take(require('./instrumentations/hapi.js')) },
   { name: 'hono', modules: ['hono'], esModules: ['hono'], load: () => take(require('./instrumentations/hono.js')) },
   {
@@ -48,9 +49,11 @@ export const definitions: readonly Definition[] = [
     name: 'nestjs',
     modules: ['@nestjs/core'],
     esModules: ['@nestjs/core'],
+    esFiles: ['exceptions/exceptions-handler.js', 'router/router-execution-context.js'],
     needsSyncHooks: true,
     load: () => take(require('./instrumentations/nestjs.js')),
   },
+  { name: 'next', modules: ['next'], load: () => take(require('./instrumentations/next.js')) },
   {
     name: 'pg',
     modules: ['pg', 'pg-cursor', 'pg-pool'],

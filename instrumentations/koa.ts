@@ -69,20 +69,51 @@ function describe(context: Context, value: unknown, tracing: Tracing): void {
   const template = joinTemplates(context.mountPath ?? '', typeof path === 'string' ? path : String(path)) || '/';
   setRoute(context.req, template);
   const spans = tracing.config.frameworks.koa;
-  if (spans === 'none') return;
-  for (const layer of layers) if (layer.methods.length > 0 || spans === 'all') watchLayer(layer, template, tracing);
+  for (const layer of layers) {
+    if (layer.methods.length > 0 || spans === 'all') watchLayer(layer, template, spans !== 'none', tracing);
+  }
 }
 
+/** By layer of a router and by function of ours: a router that is mounted later has copies of its layers. */
 const isWatched = createStamp<true>();
 
-function watchLayer(layer: Layer, route: string, tracing: Tracing): void {
+function watchLayer(layer: Layer, route: string, hasSpan: boolean, tracing: Tracing): void {
   if (isWatched.get(layer) !== undefined || !Array.isArray(layer.stack)) return;
   isWatched.set(layer, true);
   const isHandler = layer.methods.length > 0;
   layer.stack = layer.stack.map((fn) => {
+    if (isWatched.get(fn) !== undefined) return fn;
     const name = isHandler ? `handler ${route}` : `middleware ${functionName(fn) ?? 'anonymous'}`;
-    return inSpan(fn, name, isHandler ? route : undefined, tracing);
+    const noting = isHandler ? notingErrors(fn, tracing) : fn;
+    const watched = hasSpan ? inSpan(noting, name, isHandler ? route : undefined, tracing) : noting;
+    isWatched.set(watched, true);
+    return watched;
   });
+}
+
+/** The application may catch what a handler throws, in middleware of its own, and make an error page of it. */
+function notingErrors(fn: AnyFunction, tracing: Tracing): AnyFunction {
+  const holder = { fn };
+  tracing.replace(holder, 'fn', (original) => {
+    return function (this: unknown, ...args: unknown[]): unknown {
+      const note = (error: unknown) => {
+        tracing.guard(() => noteError((args[0] as Context).req, error));
+      };
+      let result: unknown;
+      try {
+        result = Reflect.apply(original, this, args);
+      } catch (error) {
+        note(error);
+        throw error;
+      }
+      tracing.guard(() => {
+        // A branch of our own: the application gets the promise as it is.
+        if (result instanceof Promise) result.then(undefined, note);
+      });
+      return result;
+    };
+  });
+  return holder.fn;
 }
 
 function inSpan(fn: AnyFunction, name: string, route: string | undefined, tracing: Tracing): AnyFunction {

@@ -42,7 +42,7 @@ const MAX_CALLS = 4;
 
 /** The scenario of all of these is frameworks.cjs. */
 const FRAMEWORKS = [
-  ...['connect', 'express', 'fastify', 'find-my-way', 'hapi', 'hono', 'koa', 'nestjs', 'restify', 'router'],
+  ...['connect', 'express', 'fastify', 'find-my-way', 'h3', 'hapi', 'hono', 'koa', 'nestjs', 'restify', 'router'],
 ];
 /** Of these, the newest version in test/versions.json is installed; the rest is among our own packages. */
 const INSTALLED = ['graphql', 'pg', 'ws', ...FRAMEWORKS];

@@ -11,10 +11,15 @@ import { printTable, runSuite } from './suite.mjs';
 // The oldest supported release, the edges of each line's module hooks, and the newest of each line.
 const VERSIONS = ['18.19.0', '18.20.8', '20.9.0', '22.11.0', '22.23.3', '24.21.0', '26.10.0'];
 /**
- * Without what measures for minutes, and without the frameworks, whose routers are the same on each Node.js: `npm test` has
- * them for the one that runs it, and `HOOKLINE_TEST_NODE` for any other.
+ * Their routers are the same on each Node.js, so the newest version of each that runs there is tested on the first and the last
+ * of the Node.js versions: a minute and a half each. `HOOKLINE_TEST_NODE` is for any other.
  */
-const FRAMEWORKS = 'connect,express,fastify,find-my-way,graphql,hapi,hono,koa,nestjs,restify,router,ws'.split(',');
+const FRAMEWORKS = [
+  ...['connect', 'express', 'fastify', 'find-my-way', 'graphql', 'h3', 'hapi', 'hono', 'koa', 'nestjs', 'next'],
+  ...['restify', 'router', 'ws'],
+];
+const FRAMEWORKS_SUITE = FRAMEWORKS.map((name) => `test/e2e/${name}.test.ts`);
+/** Without what measures for minutes. */
 const SUITE = ['test/e2e', ...['leaks', ...FRAMEWORKS].flatMap((name) => ['--exclude', `test/e2e/${name}.test.ts`])];
 
 const asked = process.argv.slice(2);
@@ -24,10 +29,14 @@ const nodes = hasNodeBinaries ? (asked.length > 0 ? asked : VERSIONS).map(fetchN
 const servers = await startServers();
 let rows;
 try {
-  rows = nodes.map(({ version, binary, error }) => {
-    if (!binary) return { version, passed: 0, failed: 1, note: error };
+  rows = nodes.flatMap(({ version, binary, error }, at) => {
+    if (!binary) return [{ version, passed: 0, failed: 1, note: error }];
     console.log(`\n=== Node ${version}`);
-    return { version, ...runSuite(SUITE, { HOOKLINE_TEST_NODE: binary }) };
+    const row = { version, ...runSuite(SUITE, { HOOKLINE_TEST_NODE: binary }) };
+    if (at !== 0 && at !== nodes.length - 1) return [row];
+    console.log(`\n=== Node ${version}, frameworks`);
+    const env = { HOOKLINE_TEST_NODE: binary, HOOKLINE_TEST_VERSIONS: 'newest' };
+    return [row, { version: `${version}, frameworks`, ...runSuite(FRAMEWORKS_SUITE, env) }];
   });
 } finally {
   await servers.close();

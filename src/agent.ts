@@ -122,7 +122,8 @@ function hookEsPackages(registry: Registry): void {
   if (installed.length === 0) return;
   const user = require('./lazy/user.js') as typeof import('./hook/user');
   const names = user.esModulePackages(installed);
-  if (names.length > 0) user.hookEsModules(registry, names);
+  const files = wanted.flatMap(({ esModules, esFiles }) => (esModules ?? []).map((name) => [name, esFiles] as const));
+  if (names.length > 0) user.hookEsModules(registry, names, new Map(files));
 }
 
 /**

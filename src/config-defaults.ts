@@ -113,6 +113,8 @@ export const DEFAULT_CONFIG: Config = {
     nestjs: 'none',
     restify: 'none',
     hono: 'none',
+    h3: 'none',
+    next: 'none',
   },
 };
 deepFreeze(DEFAULT_CONFIG);

@@ -300,6 +300,8 @@ export interface FrameworksConfig {
   readonly nestjs: FrameworkSpans;
   readonly restify: FrameworkSpans;
   readonly hono: FrameworkSpans;
+  readonly h3: FrameworkSpans;
+  readonly next: FrameworkSpans;
 }
 
 /** Exporters of our own, as OTEL_TRACES_EXPORTER calls them; `otlp/stdout` is the specification's word for JSON lines. */
@@ -1179,6 +1181,8 @@ function readFrameworks(reader: Reader): FrameworksConfig {
     nestjs: reader.oneOf('OTEL_INSTRUMENTATION_NESTJS_SPANS', FRAMEWORK_SPANS, standard.nestjs),
     restify: reader.oneOf('OTEL_INSTRUMENTATION_RESTIFY_SPANS', FRAMEWORK_SPANS, standard.restify),
     hono: reader.oneOf('OTEL_INSTRUMENTATION_HONO_SPANS', FRAMEWORK_SPANS, standard.hono),
+    h3: reader.oneOf('OTEL_INSTRUMENTATION_H3_SPANS', FRAMEWORK_SPANS, standard.h3),
+    next: reader.oneOf('OTEL_INSTRUMENTATION_NEXT_SPANS', FRAMEWORK_SPANS, standard.next),
   };
 }
 

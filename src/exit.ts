@@ -215,7 +215,11 @@ function onEnding(type: 'exit' | 'beforeExit'): void {
   try {
     if (installed === undefined) return;
     if (type === 'exit') {
-      lastSend(installed);
+      try {
+        lastSend(installed);
+      } finally {
+        endDespiteMarking();
+      }
       return;
     }
     if (extraTurnTaken || !installed.hooks.hasPendingAsync()) return;
@@ -225,6 +229,20 @@ function onEnding(type: 'exit' | 'beforeExit'): void {
   } catch (error) {
     log.debug(`last spans not sent: ${String(error)}`);
   }
+}
+
+/** Until these, Node.js runs the tasks of V8 until none is left when a process has come to its natural end. */
+const DRAINS_TASKS = /^(18|19|21)\.|^20\.([0-9]|1[01])\./;
+
+/**
+ * What we allocate brings the collector closer to where it marks in steps. Its task posts itself again until the marking is
+ * over, which it is not in a process without JavaScript: it would run for ever (nodejs/node#47748). Nothing is marked in steps
+ * from here on, where that can happen.
+ */
+function endDespiteMarking(): void {
+  if (!DRAINS_TASKS.test(process.versions.node)) return;
+  const { isMainThread } = require('node:worker_threads') as typeof import('node:worker_threads');
+  if (isMainThread) (require('node:v8') as typeof import('node:v8')).setFlagsFromString('--no-incremental-marking');
 }
 
 function wrapKill(context: Installed): void {

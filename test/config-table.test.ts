@@ -315,7 +315,7 @@ const ROWS: readonly Row[] = [
   headerNames('OTEL_INSTRUMENTATION_GRPC_CLIENT_CAPTURE_RESPONSE_METADATA', 'grpc.clientResponseMetadata'),
   headerNames('OTEL_INSTRUMENTATION_GRPC_SERVER_CAPTURE_REQUEST_METADATA', 'grpc.serverRequestMetadata'),
   headerNames('OTEL_INSTRUMENTATION_GRPC_SERVER_CAPTURE_RESPONSE_METADATA', 'grpc.serverResponseMetadata'),
-  ...['express', 'connect', 'fastify', 'koa', 'hapi', 'nestjs', 'restify', 'hono'].map((name) =>
+  ...['express', 'connect', 'fastify', 'koa', 'hapi', 'nestjs', 'restify', 'hono', 'h3', 'next'].map((name) =>
     word(
       `OTEL_INSTRUMENTATION_${name.toUpperCase()}_SPANS`,
       `frameworks.${name}`,

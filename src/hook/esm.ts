@@ -45,10 +45,18 @@ function isEsModule(folder: string): boolean {
  * Puts import-in-the-middle between the application and these packages; all others load untouched. With synchronous hooks
  * where Node has them, else with a loader thread, which costs 30 to 75 ms of CPU: the price of tracing an ES module
  * package there, paid by nobody else.
+ * @param files by package, the paths of those files that matter; all of them where it has none
  */
-export function hookEsModules(registry: Registry, names: readonly string[]): void {
+export function hookEsModules(
+  registry: Registry,
+  names: readonly string[],
+  files: ReadonlyMap<string, readonly string[] | undefined> = new Map(),
+): void {
   const load = Module.createRequire(__filename);
-  const include = names.map((name) => new RegExp(`/node_modules/${name.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}/`));
+  const include = names.flatMap((name) => {
+    const paths = files.get(name)?.map((file) => `${literal(file)}$`) ?? [''];
+    return paths.map((path) => new RegExp(`/node_modules/${literal(name)}/${path}`));
+  });
   if (supportsSyncHooks()) {
     // An ES module, which every Node that has these hooks can `require`: so this works under --require too.
     (load('import-in-the-middle/register-hooks.mjs') as SyncHooks).register({ include });
@@ -69,6 +77,11 @@ export function hookEsModules(registry: Registry, names: readonly string[]): voi
       registry.onLoad({ module, file, folder }, exports);
     },
   );
+}
+
+/** As an expression that matches this text. */
+function literal(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 }
 
 type SyncHooks = typeof import('import-in-the-middle/register-hooks.mjs');

@@ -22,6 +22,8 @@ export interface Definition {
   readonly modules?: readonly string[];
   /** Those of `modules` that may come as ES modules, by which only packages that are installed cost anything. */
   readonly esModules?: readonly string[];
+  /** Where these have many files of which few are patched: the paths of those, and nothing else of them is touched. */
+  readonly esFiles?: readonly string[];
   /** They are worth it only where hooking them takes no loader thread, through which every ES module of the application goes. */
   readonly needsSyncHooks?: boolean;
   /** Diagnostics channels whose first message reads it. */

@@ -49,18 +49,24 @@ const ANSWERS: Readonly<Record<string, Answer>> = {
   'other-method': { route: undefined, status: 404 },
 };
 
+type Spans = Readonly<Record<'handlers' | 'all', Readonly<Record<string, string>>>>;
+
 export interface Framework {
   /** As test/versions.json and the fixture call it. */
   readonly name: string;
   /** Where its routes are written otherwise. */
   answers?(version: string): Readonly<Record<string, Partial<Answer>>>;
   /** By request: the spans below the server's with `_SPANS=handlers` and `_SPANS=all`, as `formatTree` writes them. */
-  readonly spans?: Readonly<Record<'handlers' | 'all', Readonly<Record<string, string>>>>;
+  readonly spans?: Spans | ((version: string) => Spans);
   /** Default: CommonJS and ES modules. */
   entries?(version: string): readonly ('app.cjs' | 'app.mjs')[];
   /** Default: `name`. */
   readonly fixture?: string;
+  /** Of a run with all paths, where it takes longer than others; see `RunOptions`. */
+  readonly timeoutMs?: number;
   readonly env?: Readonly<Record<string, string>>;
+  /** Makes what the fixture needs, and says in the environment where it is. */
+  prepare?(tested: TestedVersion): Promise<Readonly<Record<string, string>>>;
 }
 
 /** The same routes written in a framework give the expected names, whatever is asked for; and what is answered stays as it is. */
@@ -69,7 +75,7 @@ export function describeRoutes(framework: Framework): void {
 
   describe.each(testedVersions(name))(`${fixture} $label`, (tested) => {
     // Installs what is not there yet, which may take longer than a test.
-    beforeAll(() => testPackage(...tested.packages));
+    beforeAll(() => prepare(framework, tested));
 
     it.each(framework.entries?.(tested.version) ?? (['app.cjs', 'app.mjs'] as const))(
       'names spans after routes and answers as without the agent: %s',
@@ -81,7 +87,11 @@ export function describeRoutes(framework: Framework): void {
           env: { ...options.env, RANDOM_PATHS: String(RANDOM_PATHS) },
           preloads: [preload],
           // Frames of ours are in the stacks that frameworks log.
-          normalise: (text) => text.replace(/^\s+at .*\n/gm, ''),
+          normalise: (text) =>
+            text
+              .replace(/^\s+at .*\n/gm, '')
+              .replace(/\d+ lines matching cause stack trace/g, 'some lines')
+              .replace(/ took \d+ms$/gm, ''),
         });
         const { spans, code, stderr } = traced[preload]!;
         expect(code, stderr).toBe(0);
@@ -100,12 +110,13 @@ export function describeRoutes(framework: Framework): void {
         expect(names.size).toBeGreaterThan(8);
         expect([...randomPaths(RANDOM_PATHS)]).toHaveLength(RANDOM_PATHS);
       },
+      framework.timeoutMs === undefined ? undefined : 2 * framework.timeoutMs,
     );
   });
 
   describe(`${fixture}, newest`, () => {
     const newest = newestVersion(name);
-    beforeAll(() => testPackage(...newest.packages));
+    beforeAll(() => prepare(framework, newest));
 
     it('has the route before the handler runs', async () => {
       const result = await run(framework, newest, { SEEN: '1', REQUESTS: 'param' });
@@ -118,8 +129,9 @@ export function describeRoutes(framework: Framework): void {
       expect(result.code).toBe(0);
     });
 
-    if (framework.spans !== undefined) {
-      it.each(Object.entries(framework.spans))('has spans of its %s where they are asked for', async (level, trees) => {
+    const spans = typeof framework.spans === 'function' ? framework.spans(newest.version) : framework.spans;
+    if (spans !== undefined) {
+      it.each(Object.entries(spans))('has spans of its %s where they are asked for', async (level, trees) => {
         const variable = `OTEL_INSTRUMENTATION_${name.toUpperCase()}_SPANS`;
         const result = await run(framework, newest, { [variable]: level, REQUESTS: Object.keys(trees).join(',') });
         const asked = REQUESTS.map(([id]) => id).filter((id) => id in trees);
@@ -143,16 +155,24 @@ async function run(framework: Framework, tested: TestedVersion, env: Record<stri
   return runApp(`${FIXTURES}/${entry}`, { ...options, env: { ...options.env, ...env } });
 }
 
-async function runOptions({ name, fixture = name, env }: Framework, tested: TestedVersion): Promise<RunOptions> {
+async function prepare(framework: Framework, tested: TestedVersion): Promise<void> {
+  await testPackage(...tested.packages);
+  await framework.prepare?.(tested);
+}
+
+async function runOptions(framework: Framework, tested: TestedVersion): Promise<RunOptions> {
+  const { name, fixture = name, env, timeoutMs } = framework;
   const cwd = await routesFolder(tested.packages);
   return {
     cwd,
+    ...(timeoutMs !== undefined && { timeoutMs }),
     env: {
       FRAMEWORK: fixture,
       VERSION: tested.version,
       NODE_ENV: 'production',
       HOOKLINE_EXIT_TIMEOUT: '20000',
       ...env,
+      ...(await framework.prepare?.(tested)),
     },
   };
 }
