@@ -51,13 +51,21 @@ export function start(): Promise<void> | undefined {
   const channels = new Channels();
   let core: Core | undefined;
   const env = startEnvironment(config, process.env);
-  const getCore = (): Core => {
-    core ??= (require('./core.js') as typeof import('./core')).createCore({
+  let hooks: Hooks | undefined;
+  const makeCore = (): Core =>
+    (require('./core.js') as typeof import('./core')).createCore({
       config,
       env: env ?? process.env,
       subscribe: (channel, listener) => channels.on(channel, listener),
     });
-    return core;
+  const getCore = (): Core => {
+    if (core !== undefined) return core;
+    // What is seen to be loaded while its files are read would be patched with one that is half there.
+    const hold = hooks?.hold ?? ((work) => work());
+    return hold(() => {
+      core = makeCore();
+      return core;
+    });
   };
   if (env === undefined) getCore();
   api.registerApi(getCore);
@@ -68,7 +76,8 @@ export function start(): Promise<void> | undefined {
   registry.add([
     { name: 'api', internal: true, modules: ['@opentelemetry/api'], load: () => getCore().apiInstrumentation },
   ]);
-  const hooks = installHooks(registry);
+  const installed = installHooks(registry);
+  hooks = installed;
   for (const definition of registry.enabled) {
     for (const name of definition.channels ?? []) channels.onFirst(name, () => void registry.load(definition));
   }
@@ -88,7 +97,7 @@ export function start(): Promise<void> | undefined {
   };
   hookEsPackages(registry);
   const { userModules } = config.instrumentations;
-  const pending = userModules.length === 0 ? undefined : addUserInstrumentations(userModules, registry, hooks);
+  const pending = userModules.length === 0 ? undefined : addUserInstrumentations(userModules, registry, installed);
   if (pending === undefined) {
     announce();
     return undefined;

@@ -21,16 +21,31 @@ export function watchBuiltins(
   const pending: string[] = [];
   let load: NodeJS.Require | undefined;
 
+  /** What a listener loads is for the loop that called it, and what comes with files of ours waits until they are there. */
+  let held = false;
   const drain = (): void => {
-    if (pending.length === 0) return;
-    let changed = false;
-    for (let name = pending.shift(); name !== undefined; name = pending.shift()) {
-      changed = true;
-      if (load === undefined) load = createRequire(__filename);
-      onLoaded(name, load(`node:${name}`));
+    if (held || pending.length === 0) return;
+    held = true;
+    try {
+      for (let name = pending.shift(); name !== undefined; name = pending.shift()) {
+        if (load === undefined) load = createRequire(__filename);
+        onLoaded(name, load(`node:${name}`));
+      }
+    } finally {
+      held = false;
     }
     // Named and namespace imports are copies of the exports object; this brings them up to date.
-    if (changed) syncBuiltinESMExports();
+    syncBuiltinESMExports();
+  };
+  const hold = <Result>(work: () => Result): Result => {
+    if (held) return work();
+    held = true;
+    try {
+      return work();
+    } finally {
+      held = false;
+      attempt(drain)();
+    }
   };
 
   const seen = (entry: unknown): void => {
@@ -49,7 +64,7 @@ export function watchBuiltins(
   };
   scan();
   if (Array.isArray(list)) watchAppends(list, seen);
-  return { drain, scan };
+  return { drain, scan, hold };
 }
 
 /** Handles of the watch. */
@@ -58,6 +73,8 @@ export interface BuiltinWatch {
   drain(): void;
   /** Hands over everything loaded so far, again; for wishes that came later. */
   scan(): void;
+  /** Does some work, and hands over what is loaded meanwhile, or was before, behind it. */
+  hold<Result>(work: () => Result): Result;
 }
 
 const PREFIX = 'NativeModule ';

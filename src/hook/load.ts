@@ -88,6 +88,7 @@ export function installHooks(registry: Registry): Hooks {
       refresh();
       watch.scan();
     },
+    hold: watch.hold,
   };
 }
 
@@ -106,6 +107,8 @@ function isTypeScriptMain(): boolean {
 export interface Hooks {
   /** Takes up targets that the registry learned of since, in modules already loaded too. */
   refresh(): void;
+  /** See `BuiltinWatch.hold`. */
+  hold<Result>(work: () => Result): Result;
 }
 
 function tryRitm(registry: Registry, packages: ReadonlySet<string>, original: AnyFunction): AnyFunction {

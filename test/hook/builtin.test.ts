@@ -34,6 +34,28 @@ it('tells of each wanted built-in once, with its complete exports, however it wa
   });
 });
 
+it('hands over one after the other, and what is loaded while work is under way behind it', async () => {
+  const { stdout, stderr } = await runWatched(`
+    const seen = [];
+    const watch = watchBuiltins((name) => ['http', 'http2', 'zlib'].includes(name), (name) => {
+      seen.push('<' + name);
+      watch.drain();
+      watch.hold(() => watch.drain());
+      seen.push(name + '>');
+    });
+    require('node:http2');
+    watch.drain();
+    const result = watch.hold(() => {
+      require('node:zlib');
+      watch.drain();
+      seen.push('held');
+      return 7;
+    });
+    console.log(seen.join(' '), result);
+  `);
+  expect({ stdout, stderr }).toEqual({ stdout: '<http http> <http2 http2> held <zlib zlib> 7\n', stderr: '' });
+});
+
 it('leaves the list of loaded modules an array like any other', async () => {
   const { stdout } = await runWatched(`
     const before = process.moduleLoadList.length;
