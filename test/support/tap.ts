@@ -9,9 +9,16 @@ export interface Tap {
   close(): Promise<void>;
 }
 
-/** A PostgreSQL client's bytes; whether its farewell gets out before the connection is closed is chance. */
+/** What asks for a query to be cancelled begins with this, and goes on with the server's process and a secret of its session. */
+const PG_CANCEL = '\0\0\0\x10\x04\xd2\x16\x2e';
+
+/**
+ * A PostgreSQL client's bytes, with what is chance made equal: which session a query is cancelled of, and whether the farewell
+ * gets out before the connection is closed.
+ */
 export function pgBytes(bytes: Buffer): string {
   const text = bytes.toString('latin1');
+  if (text.startsWith(PG_CANCEL)) return `${PG_CANCEL}${text.length - PG_CANCEL.length} BYTES`;
   return text.endsWith('X\0\0\0\x04') ? text.slice(0, -5) : text;
 }
 
