@@ -103,7 +103,7 @@ async function expectComplete(play: Play): Promise<void> {
     env: { ...play.env, UNCALLED: report },
     timeoutMs: 200_000,
   });
-  play.observe();
+  await play.observe();
   expect(code, stderr).toBe(0);
   const uncalled = JSON.parse(readFileSync(report, 'utf8')) as string[];
   const listed = NO_OPERATIONS[play.library] ?? [];
@@ -130,7 +130,7 @@ describe('http and https', () => {
         KEY: key,
         CERT: cert,
       },
-      observe: () => ({ plain: tap.take().map(httpText), secure: secure.take().map(httpText) }),
+      observe: async () => ({ plain: (await tap.take()).map(httpText), secure: (await secure.take()).map(httpText) }),
       traced: 'http',
     };
   });
@@ -159,7 +159,7 @@ describe('http2', () => {
         KEY: key,
         CERT: cert,
       },
-      observe: () => [tap, secure].map((it) => it.take().map(read)),
+      observe: () => Promise.all([tap, secure].map(async (it) => (await it.take()).map(read))),
       traced: 'http2',
     };
   });
@@ -185,7 +185,7 @@ describe('fetch and undici', () => {
     ...(packages !== undefined && { packages }),
     env: { ORIGIN: `http://127.0.0.1:${tap.port}` },
     // H2CClient begins with HTTP/2, which the origin does not know.
-    observe: () => tap.take().map((bytes) => (isHttp2(bytes) ? readHttp2(bytes) : httpText(bytes))),
+    observe: async () => (await tap.take()).map((bytes) => (isHttp2(bytes) ? readHttp2(bytes) : httpText(bytes))),
     traced: 'undici',
   });
   it.each(SYSTEMS)('global, %s under %s, %s', (...system) => expectEquivalent(system, play('fetch', {})), TIMEOUT_MS);
@@ -223,7 +223,7 @@ describe('pg', () => {
     modules: { pg: 'pg', Cursor: 'pg-cursor', QueryStream: 'pg-query-stream', copy: 'pg-copy-streams' },
     packages,
     env: { DATABASE_URL: url.href },
-    observe: () => tap.take().map(pgBytes),
+    observe: async () => (await tap.take()).map(pgBytes),
     traced: 'pg',
   });
   it(
@@ -258,7 +258,7 @@ describe('mysql2', () => {
     modules: { mysql: 'mysql2', promised: 'mysql2/promise' },
     packages,
     env: { DATABASE_URL: url.href },
-    observe: () => tap.take().map(mysqlPackets),
+    observe: async () => (await tap.take()).map(mysqlPackets),
     traced: 'mysql2',
   });
   it(
@@ -298,7 +298,7 @@ describe('amqplib', () => {
       modules: { amqp: 'amqplib', callbacks: 'amqplib/callback_api' },
       packages,
       env: { AMQP_URL: url.href, ADMIN_URL: direct.href, PREFIX: prefix },
-      observe: () => tap.take().map(amqpFrames),
+      observe: async () => (await tap.take()).map(amqpFrames),
       traced: 'amqplib',
     };
   };
@@ -345,7 +345,7 @@ describe('grpc', () => {
     modules: { grpc: '@grpc/grpc-js' },
     packages,
     env: { TARGET: `127.0.0.1:${tap.port}` },
-    observe: () => tap.take().map(read),
+    observe: async () => (await tap.take()).map(read),
     traced: 'grpc',
   });
   it(

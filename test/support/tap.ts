@@ -4,8 +4,8 @@ import { createServer as createTlsServer } from 'node:tls';
 /** Stands between an application and a server, and keeps every byte that the application sends. */
 export interface Tap {
   readonly port: number;
-  /** What the application sent over each connection, in the order of their opening; then forgets it. */
-  take(): Buffer[];
+  /** What an application that has ended sent over each connection, in the order of their opening; then forgets it. */
+  take(): Promise<Buffer[]>;
   close(): Promise<void>;
 }
 
@@ -30,6 +30,8 @@ export interface TapOptions {
 export async function startTap(to: NetConnectOpts, { tls }: TapOptions = {}): Promise<Tap> {
   let connections: Buffer[][] = [];
   const sockets = new Set<Socket>();
+  /** Of connections that may still bring something. */
+  const reading = new Map<Socket, Promise<void>>();
   const keep = (socket: Socket): void => {
     sockets.add(socket);
     socket.on('error', () => {}).once('close', () => sockets.delete(socket));
@@ -40,6 +42,11 @@ export async function startTap(to: NetConnectOpts, { tls }: TapOptions = {}): Pr
     const server = connect(to);
     keep(client);
     keep(server);
+    const ended = new Promise<void>((resolve) => client.once('end', resolve).once('close', () => resolve()));
+    reading.set(
+      client,
+      ended.then(() => void reading.delete(client)),
+    );
     client.on('data', (chunk: Buffer) => received.push(chunk));
     // A reset is passed on as one, an end as an end.
     client.pipe(server).pipe(client);
@@ -50,7 +57,12 @@ export async function startTap(to: NetConnectOpts, { tls }: TapOptions = {}): Pr
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
     port: (server.address() as { port: number }).port,
-    take() {
+    async take() {
+      // The kernel has it all; these turns bring the connections that were opened last.
+      for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate);
+      // Nobody needs to be sent any of it now, which a server that reads no more would hold up.
+      for (const client of reading.keys()) client.unpipe().resume();
+      await Promise.all(reading.values());
       const taken = connections.map((chunks) => Buffer.concat(chunks));
       connections = [];
       return taken;
