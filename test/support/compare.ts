@@ -57,8 +57,10 @@ export async function expectSameAsBare(fixture: string | undefined, options: Com
       continue;
     }
     const allTraced = [with_.visible];
-    for (let pair = 1; pair < MAX_PAIRS && disagreements(allBare, allTraced).size > 0; pair++) {
-      console.log(`${fixture} is run again, bare and with ${preload}: ${races}`);
+    for (let pair = 1; pair < MAX_PAIRS; pair++) {
+      const differing = [...disagreements(allBare, allTraced).keys()];
+      if (differing.length === 0) break;
+      console.log(`bare and with ${preload} again, for ${differing.slice(0, 5).join('; ')}: ${races}`);
       allBare.push((await run('none')).visible);
       const again = await run(preload);
       traced[preload] = again.result;
