@@ -356,7 +356,10 @@ function endSpan(span: Span, answer: Answer | undefined, tracing: Tracing): void
 /** A copy with more fields. Symbols belong to headers in both of their forms: they say which are never to be indexed. */
 function withFields(headers: object | undefined, added: Record<string, string>): object {
   if (!Array.isArray(headers)) return { ...headers, ...added };
-  const copy: unknown[] & Record<symbol, unknown> = [...headers, ...Object.entries(added).flat()] as never;
+  // Of an odd list Node ignores the name at the end, which must not get one of ours for its value.
+  const pairs = headers.length - (headers.length % 2);
+  const fields = Object.entries(added).flat();
+  const copy = [...headers.slice(0, pairs), ...fields, ...headers.slice(pairs)] as unknown[] & Record<symbol, unknown>;
   for (const key of Object.getOwnPropertySymbols(headers)) copy[key] = (headers as unknown as typeof copy)[key];
   return copy;
 }
