@@ -399,7 +399,7 @@ function patchRequestFunctions(module: { request: unknown; get: unknown }, traci
           request = Reflect.apply(original, this, args);
         } catch (error) {
           // The constructor refused its arguments: there is no request, but there was a call.
-          tracing.begin(failing, { self: this, args })?.end(error);
+          tracing.begin(failing, { self: this, args: [readArguments(args)] })?.end(error);
           throw error;
         }
         // Before 22.12 Node publishes nothing at creation; the headers have not left yet.
@@ -446,37 +446,61 @@ function clientOperation(tracing: Tracing): Operation<undefined, [ClientRequest]
   };
 }
 
+/** What a call that threw was given. */
+interface Refused {
+  readonly method: string;
+  readonly url: URL | undefined;
+  readonly protocol: string | undefined;
+  readonly host: string | undefined;
+  readonly path: string;
+  readonly port: number | undefined;
+}
+
+/**
+ * Reads each member once. They are the application's: what they throw, which may be why the call failed, is no failure of
+ * ours, and then the span says less.
+ */
+function readArguments([first, second]: unknown[]): Refused {
+  try {
+    const url = typeof first === 'string' ? first : first instanceof URL ? first.href : '';
+    const given = url === '' ? first : second;
+    const options = typeof given === 'object' && given !== null ? (given as Record<string, unknown>) : {};
+    const { method, protocol, hostname, host, path, port } = options;
+    const name = hostname ?? host;
+    return {
+      method: typeof method === 'string' ? method.toUpperCase() : 'GET',
+      url: URL.canParse?.(url) ? new URL(url) : undefined,
+      protocol: protocol === undefined ? undefined : String(protocol),
+      host: name === undefined ? undefined : String(name),
+      path: String(path ?? '/'),
+      port: Number(port) || undefined,
+    };
+  } catch {
+    return { method: 'GET', url: undefined, protocol: undefined, host: undefined, path: '/', port: undefined };
+  }
+}
+
 /** A call that threw before there was a request: its arguments are all there is to describe it. */
-function failedCall(module: object, tracing: Tracing): Operation {
+function failedCall(module: object, tracing: Tracing): Operation<unknown, [Refused]> {
   const { http } = tracing.config;
   const scheme =
     'globalAgent' in module && (module.globalAgent as { protocol?: string })?.protocol === 'https:' ? 'https' : 'http';
-  const read = (args: unknown[]): { url: string; options: Record<string, unknown> } => {
-    const [first, second] = args;
-    const url = typeof first === 'string' ? first : first instanceof URL ? first.href : '';
-    const options = (url === '' ? first : second) as Record<string, unknown> | undefined;
-    return { url, options: typeof options === 'object' && options !== null ? options : {} };
-  };
-  const methodOf = (options: Record<string, unknown>): string =>
-    typeof options['method'] === 'string' ? options['method'].toUpperCase() : 'GET';
   return {
     kind: CLIENT,
-    name: ({ args }) => spanName(methodOf(read(args).options), http.knownMethods),
-    attributes: ({ args }, blocks) => {
-      const { url, options } = read(args);
-      const parsed = URL.canParse?.(url) ? new URL(url) : undefined;
-      if (parsed === undefined && options['hostname'] === undefined && options['host'] === undefined) {
+    name: ({ args: [{ method }] }) => spanName(method, http.knownMethods),
+    attributes: ({ args: [{ method, url, protocol, host, path, port }] }, blocks) => {
+      if (url === undefined && host === undefined) {
         const attributes: Attributes = {};
-        setMethod(attributes, methodOf(options), http.knownMethods);
+        setMethod(attributes, method, http.knownMethods);
         return attributes;
       }
       return clientAttributes(
         {
-          method: methodOf(options),
-          scheme: (parsed?.protocol ?? String(options['protocol'] ?? scheme)).replace(':', ''),
-          authority: String(parsed?.host ?? options['hostname'] ?? options['host']),
-          path: parsed === undefined ? String(options['path'] ?? '/') : parsed.pathname + parsed.search,
-          port: Number(options['port']) || undefined,
+          method,
+          scheme: (url?.protocol ?? protocol ?? scheme).replace(':', ''),
+          authority: url?.host ?? host ?? '',
+          path: url === undefined ? path : url.pathname + url.search,
+          port,
         },
         http,
         blocks,

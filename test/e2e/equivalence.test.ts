@@ -42,6 +42,9 @@ function systemsOf(library: string, version: TestedVersion): readonly System[] {
   return isNewest(library, version) ? SYSTEMS : [['cjs', 'require', 'in brief']];
 }
 
+/** Whose instrumentations count no failure of their own when an object of the application's throws. */
+const TOLERANT = new Set(['http', 'http2']);
+
 const RACES = 'connections of one process overtake each other, and timers are late on a busy machine';
 
 /** What a script is played with. */
@@ -97,7 +100,8 @@ async function expectEquivalent([system, preload, extent]: System, play: Play): 
   const scopes = new Set(traced[preload]!.spans.map(({ scope }) => scope.name));
   expect(scopes).toContain(`hookline/${play.traced}`);
   const { failures, provoked } = JSON.parse(readFileSync(status, 'utf8')) as { failures: number; provoked: number };
-  expect(failures, 'internal errors').toBeLessThanOrEqual(provoked);
+  const tolerated = TOLERANT.has(play.library) ? 0 : provoked;
+  expect(failures, 'internal errors').toBeLessThanOrEqual(tolerated);
 }
 
 /**
