@@ -221,10 +221,17 @@ function patchResponse(response: object, tracing: Tracing): void {
   tracing.replace(response, 'emit', (original) => {
     const emit: Emit = function (event) {
       if (event !== 'finish' && event !== 'close') return Reflect.apply(original, this, arguments);
-      const begun = exchangeOf.get(this as object);
+      let begun: Begun | undefined;
+      let heard = false;
+      try {
+        begun = exchangeOf.get(this as object);
+        heard = hasListener(this, event);
+      } catch (failure) {
+        tracing.fail(failure);
+      }
       if (begun === undefined) return Reflect.apply(original, this, arguments);
       try {
-        return hasListener(this, event)
+        return heard
           ? tracing.run(begun.context, original as never, this, arguments)
           : Reflect.apply(original, this, arguments);
       } finally {
@@ -326,7 +333,12 @@ function patchMessage(message: object, tracing: Tracing): void {
     const emit: Emit = function (event) {
       // The one event that every message emits without anything from the socket, in the context of whoever reads.
       if (event === 'resume') return Reflect.apply(original, this, arguments);
-      const context = hasListener(this, event) ? contextOf.get(this as object) : undefined;
+      let context: TraceContext | undefined;
+      try {
+        if (hasListener(this, event)) context = contextOf.get(this as object);
+      } catch (failure) {
+        tracing.fail(failure);
+      }
       return context === undefined
         ? Reflect.apply(original, this, arguments)
         : tracing.run(context, original as never, this, arguments);
@@ -403,7 +415,11 @@ function patchRequestFunctions(module: { request: unknown; get: unknown }, traci
           throw error;
         }
         // Before 22.12 Node publishes nothing at creation; the headers have not left yet.
-        if (!tracing.off && isObject(request) && 'outputData' in request) tracing.guard(() => begin(request as never));
+        try {
+          if (!tracing.off && isObject(request) && 'outputData' in request) begin(request as never);
+        } catch (failure) {
+          tracing.fail(failure);
+        }
         return request;
       };
     });
@@ -564,18 +580,21 @@ function setField(request: ClientRequest, name: string, value: string): void {
 function patchClientRequest(request: object, tracing: Tracing): void {
   tracing.replace(request, 'emit', (original) => {
     const emit: Emit = function (event) {
-      const attempt = attemptOf.get(this as object);
-      if (attempt === undefined) return Reflect.apply(original, this, arguments);
+      let caller: TraceContext | undefined;
       try {
-        onClientEvent(attempt, this as ClientRequest, event, arguments[1]);
-        // The last event: an application that keeps the request must not keep its span.
-        if (event === 'close') attemptOf.set(this as object, undefined);
+        const attempt = attemptOf.get(this as object);
+        if (attempt !== undefined) {
+          if (hasListener(this, event)) caller = attempt.caller;
+          onClientEvent(attempt, this as ClientRequest, event, arguments[1]);
+          // The last event: an application that keeps the request must not keep its span.
+          if (event === 'close') attemptOf.set(this as object, undefined);
+        }
       } catch (error) {
         tracing.fail(error);
       }
-      return hasListener(this, event)
-        ? tracing.run(attempt.caller, original as never, this, arguments)
-        : Reflect.apply(original, this, arguments);
+      return caller === undefined
+        ? Reflect.apply(original, this, arguments)
+        : tracing.run(caller, original as never, this, arguments);
     };
     return emit;
   });
@@ -585,11 +604,15 @@ function patchClientRequest(request: object, tracing: Tracing): void {
     'destroy',
     (original) =>
       function (this: object, ...args: unknown[]): unknown {
-        const attempt = attemptOf.get(this);
-        // The first reason counts, as it does for Node.
-        if (attempt !== undefined && !attempt.cancelled) {
-          attempt.cancelled = true;
-          attempt.reason = args[0];
+        try {
+          const attempt = attemptOf.get(this);
+          // The first reason counts, as it does for Node.
+          if (attempt !== undefined && !attempt.cancelled) {
+            attempt.cancelled = true;
+            attempt.reason = args[0];
+          }
+        } catch (failure) {
+          tracing.fail(failure);
         }
         return Reflect.apply(original, this, args);
       },
