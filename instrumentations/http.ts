@@ -280,8 +280,12 @@ function handOver(
   if (ignored !== undefined) return tracing.run(ignored, original as never, server, args) as boolean;
   const begun = tracing.begin(operation, { self: server, args: [request, undefined] });
   if (begun === undefined) return Reflect.apply(original, server, args as never);
-  contextOf.set(request, begun.context);
-  if (begun.span !== undefined) tracing.guard(() => watchHandOver(socket as never, begun, tracing));
+  try {
+    contextOf.set(request, begun.context);
+    if (begun.span !== undefined) watchHandOver(socket as never, begun, tracing);
+  } catch (failure) {
+    tracing.fail(failure);
+  }
   const handled = tracing.run(begun.context, original as never, server, args) as boolean;
   // Nobody listens: Node destroys the socket.
   if (!handled) begun.end();
@@ -295,22 +299,22 @@ function watchHandOver(socket: Socket, { span, done }: Begun, tracing: Tracing):
   };
   for (const method of methods) {
     if (Object.hasOwn(socket, method)) continue;
-    Object.defineProperty(socket, method, {
-      configurable: true,
-      enumerable: false,
-      writable: true,
-      value: function (this: Socket, ...args: unknown[]): unknown {
+    const inherited = socket[method] as (...args: unknown[]) => unknown;
+    const shadow = function (this: Socket, ...args: unknown[]): unknown {
+      try {
         restore();
-        tracing.guard(() => {
-          const status = method === 'destroy' ? undefined : statusOf(args[0]);
-          if (status !== undefined && span !== undefined) setStatus(span, status, status >= 500);
-          // Node destroys a socket whose other side went away by the same method.
-          if (method === 'destroy') done(args[0] ?? CUT_OFF);
-          else done();
-        });
-        return Reflect.apply(socket[method] as (...args: unknown[]) => unknown, this, args);
-      },
-    });
+        const status = method === 'destroy' ? undefined : statusOf(args[0]);
+        if (status !== undefined && span !== undefined) setStatus(span, status, status >= 500);
+        // Node destroys a socket whose other side went away by the same method.
+        if (method === 'destroy') done(args[0] ?? CUT_OFF);
+        else done();
+      } catch (failure) {
+        tracing.fail(failure);
+      }
+      const now = socket[method] as (...args: unknown[]) => unknown;
+      return Reflect.apply(now === shadow ? inherited : now, this, args);
+    };
+    Object.defineProperty(socket, method, { configurable: true, enumerable: false, writable: true, value: shadow });
   }
 }
 
@@ -411,7 +415,11 @@ function patchRequestFunctions(module: { request: unknown; get: unknown }, traci
           request = Reflect.apply(original, this, args);
         } catch (error) {
           // The constructor refused its arguments: there is no request, but there was a call.
-          tracing.begin(failing, { self: this, args: [readArguments(args)] })?.end(error);
+          try {
+            tracing.begin(failing, { self: this, args: [readArguments(args)] })?.end(error);
+          } catch (failure) {
+            tracing.fail(failure);
+          }
           throw error;
         }
         // Before 22.12 Node publishes nothing at creation; the headers have not left yet.
