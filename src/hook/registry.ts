@@ -226,8 +226,10 @@ export class Registry {
    * versions: only a version that none of them takes is worth a line.
    */
   #fitting(definition: Definition, own: Loaded, loaded: LoadedFile): readonly Target[] {
-    const inModule = (own.instrumentation.targets ?? []).filter(({ module }) => module === loaded.module);
+    let inModule = (own.instrumentation.targets ?? []).filter(({ module }) => module === loaded.module);
     if (inModule.length === 0 || loaded.folder === undefined) return inModule;
+    // A package that is called as a built-in is (`http/`) is none; only a target for some versions means it.
+    if (isBuiltin(loaded.module)) inModule = inModule.filter(({ versions }) => versions !== undefined);
     const manifest = this.#manifest(loaded.folder);
     const isEntry = loaded.file === undefined || manifest?.entryFiles.has(loaded.file) === true;
     const inFile = inModule.filter(({ file }) => (file === undefined ? isEntry : file === loaded.file));
