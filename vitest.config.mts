@@ -8,8 +8,7 @@ export default defineConfig({
   define: { HOOKLINE_VERSION: JSON.stringify(version) },
   test: {
     include: ['test/**/*.test.ts'],
-    // Compares what a busy machine can change, such as the order of two connections: a run of its own (vitest.equivalence.config.mts).
-    exclude: [...configDefaults.exclude, '.cache/**', 'dist/**', 'test/e2e/equivalence.test.ts'],
+    exclude: [...configDefaults.exclude, '.cache/**', 'dist/**'],
     globalSetup: ['test/support/build.ts', 'test/support/servers-setup.ts'],
     // Real processes per file: some tests patch builtins and touch process-wide state.
     pool: 'forks',

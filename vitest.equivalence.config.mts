@@ -1,8 +1,7 @@
-import { configDefaults } from 'vitest/config';
 import shared from './vitest.config.mts';
 
 /** `npm run test:equivalence`. */
 export default {
   ...shared,
-  test: { ...shared.test, include: ['test/e2e/equivalence.test.ts'], exclude: configDefaults.exclude },
+  test: { ...shared.test, include: ['test/e2e/equivalence.test.ts'], env: { HOOKLINE_TEST_EQUIVALENCE: 'full' } },
 };

@@ -267,10 +267,17 @@ function patchResponse(response: object, tracing: Tracing): void {
   tracing.replace(response, 'emit', (original) => {
     const emit: Emit = function (event) {
       if (event !== 'finish' && event !== 'close') return Reflect.apply(original, this, arguments);
-      const begun = exchangeOf.get(this as object);
+      let begun: Begun | undefined;
+      let heard = false;
+      try {
+        begun = exchangeOf.get(this as object);
+        heard = hasListener(this, event);
+      } catch (failure) {
+        tracing.fail(failure);
+      }
       if (begun === undefined) return Reflect.apply(original, this, arguments);
       try {
-        return hasListener(this, event)
+        return heard
           ? tracing.run(begun.context, original as never, this, arguments)
           : Reflect.apply(original, this, arguments);
       } finally {
@@ -319,8 +326,12 @@ function handOver(
   if (ignored !== undefined) return tracing.run(ignored, original as never, server, args) as boolean;
   const begun = tracing.begin(operation, { self: server, args: [request, undefined] });
   if (begun === undefined) return Reflect.apply(original, server, args as never);
-  contextOf.set(request, begun.context);
-  if (begun.span !== undefined) tracing.guard(() => watchHandOver(socket as never, begun, tracing));
+  try {
+    contextOf.set(request, begun.context);
+    if (begun.span !== undefined) watchHandOver(socket as never, begun, tracing);
+  } catch (failure) {
+    tracing.fail(failure);
+  }
   const handled = tracing.run(begun.context, original as never, server, args) as boolean;
   // Nobody listens: Node destroys the socket.
   if (!handled) begun.end();
@@ -334,22 +345,22 @@ function watchHandOver(socket: Socket, { span, done }: Begun, tracing: Tracing):
   };
   for (const method of methods) {
     if (Object.hasOwn(socket, method)) continue;
-    Object.defineProperty(socket, method, {
-      configurable: true,
-      enumerable: false,
-      writable: true,
-      value: function (this: Socket, ...args: unknown[]): unknown {
+    const inherited = socket[method] as (...args: unknown[]) => unknown;
+    const shadow = function (this: Socket, ...args: unknown[]): unknown {
+      try {
         restore();
-        tracing.guard(() => {
-          const status = method === 'destroy' ? undefined : statusOf(args[0]);
-          if (status !== undefined && span !== undefined) setStatus(span, status, status >= 500);
-          // Node destroys a socket whose other side went away by the same method.
-          if (method === 'destroy') done(args[0] ?? CUT_OFF);
-          else done();
-        });
-        return Reflect.apply(socket[method] as (...args: unknown[]) => unknown, this, args);
-      },
-    });
+        const status = method === 'destroy' ? undefined : statusOf(args[0]);
+        if (status !== undefined && span !== undefined) setStatus(span, status, status >= 500);
+        // Node destroys a socket whose other side went away by the same method.
+        if (method === 'destroy') done(args[0] ?? CUT_OFF);
+        else done();
+      } catch (failure) {
+        tracing.fail(failure);
+      }
+      const now = socket[method] as (...args: unknown[]) => unknown;
+      return Reflect.apply(now === shadow ? inherited : now, this, args);
+    };
+    Object.defineProperty(socket, method, { configurable: true, enumerable: false, writable: true, value: shadow });
   }
 }
 
@@ -372,7 +383,12 @@ function patchMessage(message: object, tracing: Tracing): void {
     const emit: Emit = function (event) {
       // The one event that every message emits without anything from the socket, in the context of whoever reads.
       if (event === 'resume') return Reflect.apply(original, this, arguments);
-      const context = hasListener(this, event) ? contextOf.get(this as object) : undefined;
+      let context: TraceContext | undefined;
+      try {
+        if (hasListener(this, event)) context = contextOf.get(this as object);
+      } catch (failure) {
+        tracing.fail(failure);
+      }
       return context === undefined
         ? Reflect.apply(original, this, arguments)
         : tracing.run(context, original as never, this, arguments);
@@ -473,7 +489,11 @@ function patchRequestFunctions(module: { request: unknown; get: unknown }, traci
           request = Reflect.apply(original, this, args);
         } catch (error) {
           // The constructor refused its arguments: there is no request, but there was a call.
-          tracing.begin(failing, { self: this, args })?.end(error);
+          try {
+            tracing.begin(failing, { self: this, args: [readArguments(args)] })?.end(error);
+          } catch (failure) {
+            tracing.fail(failure);
+          }
           throw error;
         }
         // Before 22.12 Node publishes nothing at creation; the headers have not left yet.
@@ -524,37 +544,61 @@ function clientOperation(tracing: Tracing): Operation<undefined, [ClientRequest]
   };
 }
 
+/** What a call that threw was given. */
+interface Refused {
+  readonly method: string;
+  readonly url: URL | undefined;
+  readonly protocol: string | undefined;
+  readonly host: string | undefined;
+  readonly path: string;
+  readonly port: number | undefined;
+}
+
+/**
+ * Reads each member once. They are the application's: what they throw, which may be why the call failed, is no failure of
+ * ours, and then the span says less.
+ */
+function readArguments([first, second]: unknown[]): Refused {
+  try {
+    const url = typeof first === 'string' ? first : first instanceof URL ? first.href : '';
+    const given = url === '' ? first : second;
+    const options = typeof given === 'object' && given !== null ? (given as Record<string, unknown>) : {};
+    const { method, protocol, hostname, host, path, port } = options;
+    const name = hostname ?? host;
+    return {
+      method: typeof method === 'string' ? method.toUpperCase() : 'GET',
+      url: URL.canParse?.(url) ? new URL(url) : undefined,
+      protocol: protocol === undefined ? undefined : String(protocol),
+      host: name === undefined ? undefined : String(name),
+      path: String(path ?? '/'),
+      port: Number(port) || undefined,
+    };
+  } catch {
+    return { method: 'GET', url: undefined, protocol: undefined, host: undefined, path: '/', port: undefined };
+  }
+}
+
 /** A call that threw before there was a request: its arguments are all there is to describe it. */
-function failedCall(module: object, tracing: Tracing): Operation {
+function failedCall(module: object, tracing: Tracing): Operation<unknown, [Refused]> {
   const { http } = tracing.config;
   const scheme =
     'globalAgent' in module && (module.globalAgent as { protocol?: string })?.protocol === 'https:' ? 'https' : 'http';
-  const read = (args: unknown[]): { url: string; options: Record<string, unknown> } => {
-    const [first, second] = args;
-    const url = typeof first === 'string' ? first : first instanceof URL ? first.href : '';
-    const options = (url === '' ? first : second) as Record<string, unknown> | undefined;
-    return { url, options: typeof options === 'object' && options !== null ? options : {} };
-  };
-  const methodOf = (options: Record<string, unknown>): string =>
-    typeof options['method'] === 'string' ? options['method'].toUpperCase() : 'GET';
   return {
     kind: CLIENT,
-    name: ({ args }) => spanName(methodOf(read(args).options), http.knownMethods),
-    attributes: ({ args }, blocks) => {
-      const { url, options } = read(args);
-      const parsed = URL.canParse?.(url) ? new URL(url) : undefined;
-      if (parsed === undefined && options['hostname'] === undefined && options['host'] === undefined) {
+    name: ({ args: [{ method }] }) => spanName(method, http.knownMethods),
+    attributes: ({ args: [{ method, url, protocol, host, path, port }] }, blocks) => {
+      if (url === undefined && host === undefined) {
         const attributes: Attributes = {};
-        setMethod(attributes, methodOf(options), http.knownMethods);
+        setMethod(attributes, method, http.knownMethods);
         return attributes;
       }
       return clientAttributes(
         {
-          method: methodOf(options),
-          scheme: (parsed?.protocol ?? String(options['protocol'] ?? scheme)).replace(':', ''),
-          authority: String(parsed?.host ?? options['hostname'] ?? options['host']),
-          path: parsed === undefined ? String(options['path'] ?? '/') : parsed.pathname + parsed.search,
-          port: Number(options['port']) || undefined,
+          method,
+          scheme: (url?.protocol ?? protocol ?? scheme).replace(':', ''),
+          authority: url?.host ?? host ?? '',
+          path: url === undefined ? path : url.pathname + url.search,
+          port,
         },
         http,
         blocks,
@@ -623,18 +667,21 @@ function setField(request: ClientRequest, name: string, value: string): void {
 function patchClientRequest(request: object, tracing: Tracing): void {
   tracing.replace(request, 'emit', (original) => {
     const emit: Emit = function (event) {
-      const attempt = attemptOf.get(this as object);
-      if (attempt === undefined) return Reflect.apply(original, this, arguments);
+      let caller: TraceContext | undefined;
       try {
-        onClientEvent(attempt, this as ClientRequest, event, arguments[1]);
-        // The last event: an application that keeps the request must not keep its span.
-        if (event === 'close') attemptOf.set(this as object, undefined);
+        const attempt = attemptOf.get(this as object);
+        if (attempt !== undefined) {
+          if (hasListener(this, event)) caller = attempt.caller;
+          onClientEvent(attempt, this as ClientRequest, event, arguments[1]);
+          // The last event: an application that keeps the request must not keep its span.
+          if (event === 'close') attemptOf.set(this as object, undefined);
+        }
       } catch (error) {
         tracing.fail(error);
       }
-      return hasListener(this, event)
-        ? tracing.run(attempt.caller, original as never, this, arguments)
-        : Reflect.apply(original, this, arguments);
+      return caller === undefined
+        ? Reflect.apply(original, this, arguments)
+        : tracing.run(caller, original as never, this, arguments);
     };
     return emit;
   });
@@ -644,11 +691,15 @@ function patchClientRequest(request: object, tracing: Tracing): void {
     'destroy',
     (original) =>
       function (this: object, ...args: unknown[]): unknown {
-        const attempt = attemptOf.get(this);
-        // The first reason counts, as it does for Node.
-        if (attempt !== undefined && !attempt.cancelled) {
-          attempt.cancelled = true;
-          attempt.reason = args[0];
+        try {
+          const attempt = attemptOf.get(this);
+          // The first reason counts, as it does for Node.
+          if (attempt !== undefined && !attempt.cancelled) {
+            attempt.cancelled = true;
+            attempt.reason = args[0];
+          }
+        } catch (failure) {
+          tracing.fail(failure);
         }
         return Reflect.apply(original, this, args);
       },

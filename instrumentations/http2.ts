@@ -287,7 +287,7 @@ function clientOperation(tracing: Tracing): Operation<ClientHttp2Session, [unkno
       // Called on what is no session, it fails, which is the application's error and none of ours.
       typeof self !== 'object' || self === null || isUndici(self) || tracing.isClaimed(self)
         ? undefined
-        : spanName(String(field(headers, ':method') ?? 'GET'), http.knownMethods),
+        : spanName(text(headers, ':method') ?? 'GET', http.knownMethods),
     attributes: ({ self, args: [headers] }, blocks) => {
       const attributes = clientAttributes(targetOf(self, headers), http, blocks);
       captureHeaders(attributes, HTTP_REQUEST_HEADER, http.clientRequestHeaders, (name) => field(headers, name));
@@ -298,14 +298,19 @@ function clientOperation(tracing: Tracing): Operation<ClientHttp2Session, [unkno
       const [headers] = call.args;
       // Not headers: Node is about to say so, and must find what the application gave.
       if (headers !== undefined && (typeof headers !== 'object' || headers === null)) return;
-      if (isSigned(field(headers, 'authorization'), String(field(headers, ':path') ?? ''))) return;
+      if (isSigned(field(headers, 'authorization'), text(headers, ':path') ?? '')) return;
       // A traceparent of the application's own is not to be joined by a tracestate of ours.
       const traced = field(headers, 'traceparent') !== undefined;
       const added: Record<string, string> = {};
       write((name, value) => {
         if (field(headers, name) === undefined && !(traced && name === 'tracestate')) added[name] = value;
       });
-      if (Object.keys(added).length > 0) call.args[0] = withFields(headers as object | undefined, added);
+      if (Object.keys(added).length === 0) return;
+      try {
+        call.args[0] = withFields(headers as object | undefined, added);
+      } catch {
+        // What the application's object throws it throws at Node as well: no failure of ours.
+      }
     },
     settle: ({ self }, stream, done) => {
       const prototype = prototypeOf(stream);
@@ -325,10 +330,10 @@ function clientOperation(tracing: Tracing): Operation<ClientHttp2Session, [unkno
 function targetOf(session: ClientHttp2Session, headers: unknown): ClientTarget {
   const origin = originOf.get(session);
   return {
-    method: String(field(headers, ':method') ?? 'GET'),
-    scheme: String(field(headers, ':scheme') ?? origin?.scheme ?? (session.encrypted ? 'https' : 'http')),
-    authority: String(field(headers, ':authority') ?? field(headers, 'host') ?? origin?.authority ?? ''),
-    path: String(field(headers, ':path') ?? '/'),
+    method: text(headers, ':method') ?? 'GET',
+    scheme: text(headers, ':scheme') ?? origin?.scheme ?? (session.encrypted ? 'https' : 'http'),
+    authority: text(headers, ':authority') ?? text(headers, 'host') ?? origin?.authority ?? '',
+    path: text(headers, ':path') ?? '/',
     port: undefined,
   };
 }
@@ -356,25 +361,45 @@ function endSpan(span: Span, answer: Answer | undefined, tracing: Tracing): void
 /** A copy with more fields. Symbols belong to headers in both of their forms: they say which are never to be indexed. */
 function withFields(headers: object | undefined, added: Record<string, string>): object {
   if (!Array.isArray(headers)) return { ...headers, ...added };
-  const copy: unknown[] & Record<symbol, unknown> = [...headers, ...Object.entries(added).flat()] as never;
+  // Of an odd list Node ignores the name at the end, which must not get one of ours for its value.
+  const pairs = headers.length - (headers.length % 2);
+  const fields = Object.entries(added).flat();
+  const copy = [...headers.slice(0, pairs), ...fields, ...headers.slice(pairs)] as unknown[] & Record<symbol, unknown>;
   for (const key of Object.getOwnPropertySymbols(headers)) copy[key] = (headers as unknown as typeof copy)[key];
   return copy;
 }
 
-/** Header names are lower case on the wire, but applications may write them otherwise. */
+/**
+ * Header names are lower case on the wire, but applications may write them otherwise. The object is theirs: what it throws
+ * when it is read is no failure of ours.
+ */
 function field(headers: unknown, name: string): unknown {
-  if (Array.isArray(headers)) {
-    for (let i = 0; i + 1 < headers.length; i += 2)
-      if (String(headers[i]).toLowerCase() === name) return headers[i + 1];
+  try {
+    if (Array.isArray(headers)) {
+      for (let i = 0; i + 1 < headers.length; i += 2)
+        if (String(headers[i]).toLowerCase() === name) return headers[i + 1];
+      return undefined;
+    }
+    if (typeof headers !== 'object' || headers === null) return undefined;
+    const direct = (headers as Record<string, unknown>)[name];
+    if (direct !== undefined) return direct;
+    for (const key of Object.keys(headers)) {
+      if (key.length === name.length && key.toLowerCase() === name) return (headers as Record<string, unknown>)[key];
+    }
+    return undefined;
+  } catch {
     return undefined;
   }
-  if (typeof headers !== 'object' || headers === null) return undefined;
-  const direct = (headers as Record<string, unknown>)[name];
-  if (direct !== undefined) return direct;
-  for (const key of Object.keys(headers)) {
-    if (key.length === name.length && key.toLowerCase() === name) return (headers as Record<string, unknown>)[key];
+}
+
+/** `field` as text, which not every value has. */
+function text(headers: unknown, name: string): string | undefined {
+  const value = field(headers, name);
+  try {
+    return value === undefined || value === null ? undefined : String(value);
+  } catch {
+    return undefined;
   }
-  return undefined;
 }
 
 /**

@@ -250,8 +250,10 @@ export class Registry {
    * versions: only a version that none of them takes is worth a line.
    */
   #fitting(definition: Definition, own: Loaded, loaded: LoadedFile): readonly Target[] {
-    const inModule = (own.instrumentation.targets ?? []).filter(({ module }) => module === loaded.module);
+    let inModule = (own.instrumentation.targets ?? []).filter(({ module }) => module === loaded.module);
     if (inModule.length === 0 || loaded.folder === undefined) return inModule;
+    // A package that is called as a built-in is (`http/`) is none; only a target for some versions means it.
+    if (isBuiltin(loaded.module)) inModule = inModule.filter(({ versions }) => versions !== undefined);
     const manifest = this.#manifest(loaded.folder);
     const isEntry = this.#isMain(loaded);
     const inFile = inModule.filter(({ file }) => (file === undefined ? isEntry : file === loaded.file));

@@ -60,9 +60,13 @@ export function currentAnchor(): Anchor {
 /** Follows the system clock after it was set; called once per flush, which is often enough and costs nothing per span. */
 export function realign(): void {
   if (anchor === undefined) return;
-  const fresh = takeAnchor();
-  const expectedMs = anchor.seconds * 1000 + anchor.nanos / 1e6 + (fresh.monotonicMs - anchor.monotonicMs);
-  if (Math.abs(fresh.seconds * 1000 + fresh.nanos / 1e6 - expectedMs) > MAX_DRIFT_MS) anchor = fresh;
+  try {
+    const fresh = takeAnchor();
+    const expectedMs = anchor.seconds * 1000 + anchor.nanos / 1e6 + (fresh.monotonicMs - anchor.monotonicMs);
+    if (Math.abs(fresh.seconds * 1000 + fresh.nanos / 1e6 - expectedMs) > MAX_DRIFT_MS) anchor = fresh;
+  } catch {
+    // The application may have put something else in the clock's place; spans go on with the anchor there is.
+  }
 }
 
 /** Monotonic milliseconds to `[seconds, nanoseconds]` since the epoch. */

@@ -153,7 +153,13 @@ export function applyInContext<Result>(
   self: unknown,
   args: ArrayLike<unknown>,
 ): Result {
-  if (storage.getStore() === context) return Reflect.apply(fn, self, args);
+  let inside = true;
+  try {
+    inside = storage.getStore() === context;
+  } catch {
+    // What is run is the application's: it has to be, in whatever context.
+  }
+  if (inside) return Reflect.apply(fn, self, args);
   return (storage.run as Run)(context, Reflect.apply, fn, self, args) as Result;
 }
 

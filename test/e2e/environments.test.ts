@@ -7,7 +7,7 @@ import { expectSameAsBare } from '../support/compare';
 import { type OtlpReceiver, type ReceivedSpan, startReceiver } from '../support/otlp-receiver';
 import { isAtLeast, nodeVersion, testPackage, writeFolder } from '../support/packages';
 import { permissionFlags } from '../support/permission';
-import { nodeBinary, root } from '../support/run-app';
+import { nodeBinary, root, runApp } from '../support/run-app';
 import { expectTree } from '../support/tree';
 
 const APP = 'test/e2e/fixtures/environments/app.cjs';
@@ -38,6 +38,42 @@ describe('flags of Node', () => {
     const { traced } = await expectSameAsBare(APP, { execArgv: [...list] });
     for (const { spans } of Object.values(traced)) expectSpans(spans);
   });
+});
+
+/** What a crash prints of where it came from has frames of the agent in it. */
+const withoutFrames = (text: string): string => text.replace(/^ {2,}at .*\n/gm, '');
+
+describe('rejections that nobody handles', () => {
+  const modes = ['strict', 'warn', 'none', 'throw', 'warn-with-error-code'];
+  it.each(modes)('--unhandled-rejections=%s', async (mode) => {
+    for (const from of ['fetch', 'http', 'late']) {
+      const { bare } = await expectSameAsBare('test/e2e/fixtures/environments/rejections.cjs', {
+        execArgv: [`--unhandled-rejections=${mode}`],
+        args: [from],
+        preloads: ['import'],
+        normalise: (text) => withoutFrames(text).replace(/(localPort|remotePort|bytesWritten): \d+|:\d{4,5}\b/g, 'N'),
+      });
+      expect(bare.stdout).toContain('exit');
+    }
+  });
+});
+
+it('references to functions that were taken before the agent started', async () => {
+  const before = join(root, 'test/e2e/fixtures/environments/taken-before.cjs');
+  const { bare } = await expectSameAsBare('test/e2e/fixtures/environments/uses-taken.cjs', {
+    preloads: [],
+    execArgv: ['--require', before],
+  });
+  const { stdout, stderr, code, spans } = await runApp('test/e2e/fixtures/environments/uses-taken.cjs', {
+    preload: 'none',
+    execArgv: ['--require', before, '--require', join(root, 'dist/register.js')],
+  });
+  expect({ stdout, stderr, code }).toEqual({ stdout: bare.stdout, stderr: bare.stderr, code: 0 });
+  // Servers are observed on their prototype, which these functions reach too; clients only where Node publishes each request.
+  expect(spans.filter(({ kind }) => kind === 'SERVER').map(({ attributes }) => attributes['url.path'])).toEqual([
+    '/got',
+    '/requested',
+  ]);
 });
 
 describe('surroundings', () => {

@@ -22,15 +22,28 @@ const FIXTURES = join(root, 'test/e2e/fixtures/equivalence');
 /** A module system, the preload that is usual for it, and whether the forms of calls are all that is tried. */
 type System = readonly ['cjs' | 'mjs', Exclude<Preload, 'none'>, 'in full' | 'in brief'];
 
-const SYSTEMS: readonly System[] = [
-  ['cjs', 'require', 'in full'],
-  ['mjs', 'import', 'in brief'],
-];
+/** `npm run test:equivalence`; as a part of other runs each form of a call is tried once, with the newest version. */
+const FULL = process.env.HOOKLINE_TEST_EQUIVALENCE === 'full';
+
+const SYSTEMS: readonly System[] = FULL
+  ? [
+      ['cjs', 'require', 'in full'],
+      ['mjs', 'import', 'in brief'],
+    ]
+  : [['cjs', 'require', 'in brief']];
+
+const isNewest = (library: string, { label }: TestedVersion): boolean => label === newestVersion(library).label;
+
+const versionsOf = (library: string): readonly TestedVersion[] =>
+  testedVersions(library).filter((version) => FULL || isNewest(library, version));
 
 /** The newest in both systems, others in the one that their users are likely to have. */
 function systemsOf(library: string, version: TestedVersion): readonly System[] {
-  return version.label === newestVersion(library).label ? SYSTEMS : [['cjs', 'require', 'in brief']];
+  return isNewest(library, version) ? SYSTEMS : [['cjs', 'require', 'in brief']];
 }
+
+/** Whose instrumentations count no failure of their own when an object of the application's throws. */
+const TOLERANT = new Set(['http', 'http2']);
 
 const RACES = 'connections of one process overtake each other, and timers are late on a busy machine';
 
@@ -87,7 +100,8 @@ async function expectEquivalent([system, preload, extent]: System, play: Play): 
   const scopes = new Set(traced[preload]!.spans.map(({ scope }) => scope.name));
   expect(scopes).toContain(`hookline/${play.traced}`);
   const { failures, provoked } = JSON.parse(readFileSync(status, 'utf8')) as { failures: number; provoked: number };
-  expect(failures, 'internal errors').toBeLessThanOrEqual(provoked);
+  const tolerated = TOLERANT.has(play.library) ? 0 : provoked;
+  expect(failures, 'internal errors').toBeLessThanOrEqual(tolerated);
 }
 
 /**
@@ -103,7 +117,7 @@ async function expectComplete(play: Play): Promise<void> {
     env: { ...play.env, UNCALLED: report },
     timeoutMs: 200_000,
   });
-  play.observe();
+  await play.observe();
   expect(code, stderr).toBe(0);
   const uncalled = JSON.parse(readFileSync(report, 'utf8')) as string[];
   const listed = NO_OPERATIONS[play.library] ?? [];
@@ -130,13 +144,13 @@ describe('http and https', () => {
         KEY: key,
         CERT: cert,
       },
-      observe: () => ({ plain: tap.take().map(httpText), secure: secure.take().map(httpText) }),
+      observe: async () => ({ plain: (await tap.take()).map(httpText), secure: (await secure.take()).map(httpText) }),
       traced: 'http',
     };
   });
   afterAll(() => Promise.all(closing.map((it) => it.close())));
   it.each(SYSTEMS)('%s under %s, %s', (...system) => expectEquivalent(system, play), TIMEOUT_MS);
-  it('every public function is in the script', () => expectComplete(play), TIMEOUT_MS);
+  it.runIf(FULL)('every public function is in the script', () => expectComplete(play), TIMEOUT_MS);
 });
 
 describe('http2', () => {
@@ -159,13 +173,13 @@ describe('http2', () => {
         KEY: key,
         CERT: cert,
       },
-      observe: () => [tap, secure].map((it) => it.take().map(read)),
+      observe: () => Promise.all([tap, secure].map(async (it) => (await it.take()).map(read))),
       traced: 'http2',
     };
   });
   afterAll(() => Promise.all(closing.map((it) => it.close())));
   it.each(SYSTEMS)('%s under %s, %s', (...system) => expectEquivalent(system, play), TIMEOUT_MS);
-  it('every public function is in the script', () => expectComplete(play), TIMEOUT_MS);
+  it.runIf(FULL)('every public function is in the script', () => expectComplete(play), TIMEOUT_MS);
 });
 
 describe('fetch and undici', () => {
@@ -185,11 +199,11 @@ describe('fetch and undici', () => {
     ...(packages !== undefined && { packages }),
     env: { ORIGIN: `http://127.0.0.1:${tap.port}` },
     // H2CClient begins with HTTP/2, which the origin does not know.
-    observe: () => tap.take().map((bytes) => (isHttp2(bytes) ? readHttp2(bytes) : httpText(bytes))),
+    observe: async () => (await tap.take()).map((bytes) => (isHttp2(bytes) ? readHttp2(bytes) : httpText(bytes))),
     traced: 'undici',
   });
   it.each(SYSTEMS)('global, %s under %s, %s', (...system) => expectEquivalent(system, play('fetch', {})), TIMEOUT_MS);
-  it(
+  it.runIf(FULL)(
     'every public function is in the script',
     async () => {
       const packages = await testPackage(...newestVersion('undici').packages);
@@ -197,7 +211,7 @@ describe('fetch and undici', () => {
     },
     TIMEOUT_MS,
   );
-  describe.each(testedVersions('undici'))('undici $label', (version) => {
+  describe.each(versionsOf('undici'))('undici $label', (version) => {
     it.each(systemsOf('undici', version))(
       '%s under %s',
       async (...system) => {
@@ -223,17 +237,17 @@ describe('pg', () => {
     modules: { pg: 'pg', Cursor: 'pg-cursor', QueryStream: 'pg-query-stream', copy: 'pg-copy-streams' },
     packages,
     env: { DATABASE_URL: url.href },
-    observe: () => tap.take().map(pgBytes),
+    observe: async () => (await tap.take()).map(pgBytes),
     traced: 'pg',
   });
-  it(
+  it.runIf(FULL)(
     'every public function is in the script',
     async () => {
       await expectComplete(play(await testPackage(...newestVersion('pg').packages)));
     },
     TIMEOUT_MS,
   );
-  describe.each(testedVersions('pg'))('$label', (version) => {
+  describe.each(versionsOf('pg'))('$label', (version) => {
     it.each(systemsOf('pg', version))(
       '%s under %s',
       async (...system) => {
@@ -258,17 +272,17 @@ describe('mysql2', () => {
     modules: { mysql: 'mysql2', promised: 'mysql2/promise' },
     packages,
     env: { DATABASE_URL: url.href },
-    observe: () => tap.take().map(mysqlPackets),
+    observe: async () => (await tap.take()).map(mysqlPackets),
     traced: 'mysql2',
   });
-  it(
+  it.runIf(FULL)(
     'every public function is in the script',
     async () => {
       await expectComplete(play(await testPackage(...newestVersion('mysql2').packages)));
     },
     TIMEOUT_MS,
   );
-  describe.each(testedVersions('mysql2'))('$label', (version) => {
+  describe.each(versionsOf('mysql2'))('$label', (version) => {
     it.each(systemsOf('mysql2', version))(
       '%s under %s',
       async (...system) => {
@@ -298,18 +312,18 @@ describe('amqplib', () => {
       modules: { amqp: 'amqplib', callbacks: 'amqplib/callback_api' },
       packages,
       env: { AMQP_URL: url.href, ADMIN_URL: direct.href, PREFIX: prefix },
-      observe: () => tap.take().map(amqpFrames),
+      observe: async () => (await tap.take()).map(amqpFrames),
       traced: 'amqplib',
     };
   };
-  it(
+  it.runIf(FULL)(
     'every public function is in the script',
     async () => {
       await expectComplete(play(await testPackage(...newestVersion('amqplib').packages)));
     },
     TIMEOUT_MS,
   );
-  describe.each(testedVersions('amqplib'))('$label', (version) => {
+  describe.each(versionsOf('amqplib'))('$label', (version) => {
     it.each(systemsOf('amqplib', version))(
       '%s under %s',
       async (...system) => {
@@ -345,17 +359,17 @@ describe('grpc', () => {
     modules: { grpc: '@grpc/grpc-js' },
     packages,
     env: { TARGET: `127.0.0.1:${tap.port}` },
-    observe: () => tap.take().map(read),
+    observe: async () => (await tap.take()).map(read),
     traced: 'grpc',
   });
-  it(
+  it.runIf(FULL)(
     'every public function is in the script',
     async () => {
       await expectComplete(play(await testPackage(...newestVersion('grpc').packages)));
     },
     TIMEOUT_MS,
   );
-  describe.each(testedVersions('grpc'))('$label', (version) => {
+  describe.each(versionsOf('grpc'))('$label', (version) => {
     it.each(systemsOf('grpc', version))(
       '%s under %s',
       async (...system) => {

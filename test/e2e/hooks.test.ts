@@ -493,3 +493,26 @@ describe('module hooks', () => {
     }
   });
 });
+
+it.each(['cjs', 'mjs'])(
+  "the application's own packages with names of built-ins stay as they are: %s",
+  async (system) => {
+    const own = {
+      'package.json': '{"version":"1.0.0","main":"index.js"}',
+      'index.js':
+        "class Server { emit() {} }\nmodule.exports = { Server, ServerResponse: class extends Server {}, IncomingMessage: class extends Server {}, ClientRequest: class extends Server { destroy() {} }, request: () => 'own', get: () => 'own' };\n",
+    };
+    const packages = ['http', 'https', 'url'].flatMap((name) =>
+      Object.entries(own).map(([file, text]) => [`node_modules/${name}/${file}`, text] as const),
+    );
+    const load = (name: string, at: string) =>
+      system === 'cjs' ? `const ${name} = require('${at}/');` : `import ${name} from '${at}/index.js';`;
+    const folder = writeFolder({
+      ...Object.fromEntries(packages),
+      [`app.${system}`]: `${load('one', 'http')}\n${load('two', 'https')}\n${load('three', 'url')}
+for (const it of [one, two, three]) console.log(String(it.request), String(it.Server.prototype.emit), Object.getOwnPropertyNames(it.ClientRequest.prototype).join());\n`,
+    });
+    const { bare } = await expectSameAsBare(join(folder, `app.${system}`), { cwd: folder });
+    expect(bare.stdout.split('\n')[0]).toBe("() => 'own' emit() {} constructor,destroy");
+  },
+);
