@@ -153,7 +153,8 @@ export function applyInContext<Result>(
   self: unknown,
   args: ArrayLike<unknown>,
 ): Result {
-  if (storage.getStore() === context) return Reflect.apply(fn, self, args);
+  // Where nothing was activated, neither: Node would carry the store along with all that is started from here.
+  if (activeContext() === context) return Reflect.apply(fn, self, args);
   return (storage.run as Run)(context, Reflect.apply, fn, self, args) as Result;
 }
 
