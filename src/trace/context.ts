@@ -155,7 +155,8 @@ export function applyInContext<Result>(
 ): Result {
   let inside = true;
   try {
-    inside = storage.getStore() === context;
+    // Where nothing was activated, neither: Node would carry the store along with all that is started from here.
+    inside = activeContext() === context;
   } catch {
     // What is run is the application's: it has to be, in whatever context.
   }
