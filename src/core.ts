@@ -18,6 +18,7 @@ import { createResource } from './resource';
 import type { TailSamplingProcessor } from './sampling/tail';
 import { SCHEMA_URL } from './semconv';
 import { share } from './shared';
+import * as attributeBlock from './trace/attribute-block';
 import * as clock from './trace/clock';
 import * as context from './trace/context';
 import { toGlobalProvider } from './trace/global-provider';
@@ -29,7 +30,7 @@ import { TracerProvider } from './trace/tracer';
 import type { Variables } from './variables';
 import { VERSION } from './version';
 
-share({ exit, clock, context, identity, traceState, route });
+share({ attributeBlock, exit, clock, context, identity, traceState, route });
 
 /** All that makes, carries and exports spans. */
 export interface Core {

@@ -6,7 +6,6 @@ import { summarize } from './summary';
 import { copy, cutLength } from './text';
 
 export type { SqlDialect } from './sql-scanner';
-export { cutText } from './text';
 
 export interface QueryDescription {
   /** `db.query.summary` and the span's name, at most 255 characters; '' when the text names no operation. */

@@ -5,8 +5,9 @@ import type { AttributeBlocks, FieldSetter } from '../hook/instrumentation';
 import { createStamp } from '../hook/stamp';
 import { DB_NAMESPACE, DB_QUERY_SUMMARY, DB_QUERY_TEXT, DB_SYSTEM_NAME, SERVER_ADDRESS, SERVER_PORT } from '../semconv';
 import { AttributeBlock } from '../trace/attribute-block';
-import { cutText, type QueryDescription } from './query';
+import type { QueryDescription } from './query';
 import type { CommentField } from './sqlcommenter';
+import { cutText } from './text';
 
 /** Longest `db.query.text`, in UTF-16 units; what lies beyond is not looked at either. */
 export const MAX_TEXT_LENGTH = 8192;

@@ -60,6 +60,7 @@ const LAZY = [
   'samplers',
   'semver',
   'spool',
+  'sql',
   'tail-sampling',
   'user',
 ];
