@@ -22,6 +22,10 @@ export class GrpcTransport implements Transport {
     this.#connectTimeoutMs = connectTimeoutMs;
   }
 
+  isVisible(): boolean {
+    return true;
+  }
+
   get handedOver(): boolean {
     return this.#stream !== undefined && this.#finished;
   }

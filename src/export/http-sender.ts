@@ -1,6 +1,6 @@
 import type { HttpTarget } from '../config';
 import { log } from '../log';
-import { ROOT_CONTEXT, runInContext } from '../trace/context';
+import { ROOT_CONTEXT, runInContext, runUntraced } from '../trace/context';
 import type { Authorization, Authorized, OutgoingRequest } from './auth/authorization';
 import { authorityOf, type Endpoint, isLoopback, isRetryableStatus, toEndpoint, withHeaders } from './endpoint';
 import { GrpcTransport } from './grpc-transport';
@@ -101,9 +101,10 @@ export class HttpSender implements Sender {
     const endpoint = this.#endpoint;
     if (endpoint === undefined || this.#closed) return { kind: 'refused' };
     try {
-      return await runInContext(ROOT_CONTEXT.suppress(), () =>
-        this.#sendWithRetries(endpoint, request, performance.now() + Math.min(timeoutMs, this.#timeoutMs)),
-      );
+      const send = () =>
+        this.#sendWithRetries(endpoint, request, performance.now() + Math.min(timeoutMs, this.#timeoutMs));
+      const isVisible = this.#createAuthorization !== undefined || this.#transport.isVisible(endpoint);
+      return await (isVisible ? runInContext(ROOT_CONTEXT.suppress(), send) : runUntraced(send));
     } catch (error) {
       // For instance a header value that HTTP does not allow.
       this.#reportFailure('internal', `cannot export traces to ${endpoint.displayUrl}: ${describe(error)}`);

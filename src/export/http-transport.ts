@@ -22,12 +22,17 @@ interface Connection {
 
 /** node:http's client is what tunnels and TLS take. */
 function connectionTo(endpoint: Endpoint, options: TunnelOptions): Connection {
-  if (!(forwardProxy(endpoint)?.secure ?? endpoint.secure)) {
+  if (!takesTls(endpoint)) {
     const plain = new PlainConnection();
     return { request: (args) => plain.request(args), abort: () => {}, destroy: () => plain.destroy() };
   }
   const { http, agent, abort } = createHttpConnection(endpoint, options);
   return { request: (args) => http.request({ ...args, agent }), abort, destroy: () => agent.destroy() };
+}
+
+/** To the collector, or to the proxy that requests are handed to. */
+function takesTls(endpoint: Endpoint): boolean {
+  return forwardProxy(endpoint)?.secure ?? endpoint.secure;
 }
 
 /** POST over HTTP/1.1, on one connection that is kept alive. */
@@ -41,6 +46,10 @@ export class HttpTransport implements Transport {
 
   constructor(connectTimeoutMs: number) {
     this.#connectTimeoutMs = connectTimeoutMs;
+  }
+
+  isVisible(endpoint: Endpoint): boolean {
+    return takesTls(endpoint);
   }
 
   get handedOver(): boolean {

@@ -2,7 +2,7 @@ import type { BatchConfig } from '../config';
 import { log } from '../log';
 import type { Resource } from '../resource';
 import { realign } from '../trace/clock';
-import { ROOT_CONTEXT, runInContext } from '../trace/context';
+import { runUntraced } from '../trace/context';
 import type { Span, SpanProcessor } from '../trace/span';
 import { encodeResource, MAX_SPAN_BYTES, type ResourceBytes, SpanBatch } from './encode';
 import type { SpanSnapshot } from './exporter-processor';
@@ -256,7 +256,7 @@ const stopTimer = clearTimeout;
 
 /** An unref'd timer whose callback runs untraced, whatever context it was started in. */
 export function untracedTimer(callback: () => void, delayMs: number): NodeJS.Timeout {
-  return runInContext(ROOT_CONTEXT.suppress(), () => startTimer(callback, delayMs).unref());
+  return runUntraced(() => startTimer(callback, delayMs).unref());
 }
 
 /**
@@ -502,7 +502,7 @@ export class BatchSpanProcessor implements SpanProcessor, Flushable {
 
   /** The sender takes one request at a time, whether it is fresh or from the spool. */
   #alone(work: () => Promise<boolean>): Promise<boolean> {
-    return runInContext(ROOT_CONTEXT.suppress(), work).finally(() => {
+    return runUntraced(work).finally(() => {
       this.#pumping = undefined;
       // Sealed between the last look and now.
       if (this.#hasWork()) this.#sendSoon();

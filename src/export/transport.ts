@@ -24,6 +24,8 @@ export type Attempt =
 export interface Transport {
   /** Never rejects; throws only before anything was sent. */
   post(endpoint: Endpoint, body: Buffer, gzip: boolean, timeoutMs: number): Promise<Attempt>;
+  /** Whether requests pass through modules that are instrumented, where they would be traced themselves. */
+  isVisible(endpoint: Endpoint): boolean;
   /** All bytes of the request under way are with the operating system. */
   readonly handedOver: boolean;
   /** Monotonic milliseconds when a connection was last given up that had held the process. */

@@ -124,6 +124,9 @@ const storage = new AsyncLocalStorage<TraceContext>();
 /** `AsyncLocalStorage.run` as it really is: the rest of the arguments go to the function, which saves a closure per call. */
 type Run = (store: TraceContext, fn: (...args: never[]) => unknown, ...args: unknown[]) => unknown;
 
+/** From the first time on Node carries stores along, which up to Node 22 every promise and tick of the process pays for. */
+let isEntered = false;
+
 let initialContext = ROOT_CONTEXT;
 
 /** Sets what is active where nothing was activated: the context that the process was started in. */
@@ -142,7 +145,19 @@ export function runInContext<Args extends unknown[], Result>(
   fn: (...args: Args) => Result,
   ...args: Args
 ): Result {
+  isEntered = true;
   return storage.run(context, fn, ...args);
+}
+
+const UNTRACED = ROOT_CONTEXT.suppress();
+
+/**
+ * Runs work of our own outside of the application's traces. Where there are none yet, as it is: processes that only make
+ * requests never enter a context, and need not pay for ours. What may pass through modules that we patch has to run in
+ * a suppressed context in any case.
+ */
+export function runUntraced<Result>(work: () => Result): Result {
+  return isEntered ? storage.run(UNTRACED, work) : work();
 }
 
 /** The same with `this` and an argument list, for replaced functions. */
@@ -161,6 +176,7 @@ export function applyInContext<Result>(
     // What is run is the application's: it has to be, in whatever context.
   }
   if (inside) return Reflect.apply(fn, self, args);
+  isEntered = true;
   return (storage.run as Run)(context, Reflect.apply, fn, self, args) as Result;
 }
 

@@ -13,7 +13,8 @@ import { isLoopback, toEndpoint } from '../../src/export/endpoint';
 import { decodePartialSuccess, OTLP_JSON, OTLP_PROTOBUF, parsePartialSuccess } from '../../src/export/http-format';
 import { HttpSender, parseRetryAfter } from '../../src/export/http-sender';
 import { forgetLoggedKeys, setLogSink } from '../../src/log';
-import { activeContext } from '../../src/trace/context';
+import { activeContext, ROOT_CONTEXT, runInContext } from '../../src/trace/context';
+import { SpanIdentity } from '../../src/trace/span-identity';
 import { encode, otlpConfig, until } from './support';
 
 const BODY = Buffer.from('a request');
@@ -152,7 +153,8 @@ describe('a request', () => {
     }) as typeof original;
     try {
       const sender = await serve((response, _, count) => response.writeHead(count === 1 ? 503 : 200).end());
-      expect(await sender.send(BODY, MS)).toEqual(SENT);
+      const traced = ROOT_CONTEXT.withIdentity(SpanIdentity.root(true, undefined));
+      expect(await runInContext(traced, () => sender.send(BODY, MS))).toEqual(SENT);
     } finally {
       net.connect = original;
     }
