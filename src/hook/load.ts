@@ -77,7 +77,8 @@ export function installHooks(registry: Registry): Hooks {
     packages = new Set(registry.packages);
     if (packages.size === 0) return;
     if (isFirst) hookCompile(registry);
-    if (hasLoaderFlag() || isTypeScriptMain()) coverOnce();
+    if (isTypeScriptMain()) coverOnce();
+    else if (hasLoaderFlag()) queueMicrotask(attempt(coverOnce));
     foreign?.refresh();
     throughRitm = undefined;
     patchCached(registry);
@@ -92,7 +93,11 @@ export function installHooks(registry: Registry): Hooks {
   };
 }
 
-/** Whether a hook was put in by flag. Node starts its hooks later then, where nothing of ours would see it in time. */
+/**
+ * Whether a hook was put in by flag. Node starts its hooks later then, where nothing of ours would see it in time. But to
+ * register ours at once reads files of Node's that keep the functions of `fs` as they are, and a later --require may be
+ * about to replace these: Yarn's .pnp.cjs does. What a flag hooks is loaded in turns of the microtask queue, so one is early enough.
+ */
 function hasLoaderFlag(): boolean {
   const flags = [...process.execArgv, ...(process.env['NODE_OPTIONS'] ?? '').split(' ')];
   return flags.some((flag) => /^--(experimental-)?loader(=|$)/.test(flag));
@@ -109,6 +114,17 @@ export interface Hooks {
   refresh(): void;
   /** See `BuiltinWatch.hold`. */
   hold<Result>(work: () => Result): Result;
+}
+
+/** In a microtask, what is thrown would be the application's uncaught exception. */
+function attempt(work: () => void): () => void {
+  return () => {
+    try {
+      work();
+    } catch (error) {
+      noteHookFailure('the cover of module hooks', error);
+    }
+  };
 }
 
 function tryRitm(registry: Registry, packages: ReadonlySet<string>, original: AnyFunction): AnyFunction {
