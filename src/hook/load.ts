@@ -4,8 +4,15 @@ import { watchBuiltins } from './builtin';
 import { type AnyFunction, disguise } from './disguise';
 import type { coverForeignLoaders } from './foreign-loaders';
 import { noteHookFailure } from './hook-failure';
+import { LinkedPackages } from './linked';
 import { locate } from './locate';
 import type { Registry } from './registry';
+
+interface CompiledModule {
+  exports: unknown;
+  /** The `node_modules` folders that it looks in. */
+  readonly paths?: readonly string[];
+}
 
 interface ModulePrototype {
   require: AnyFunction;
@@ -21,10 +28,12 @@ interface ModulePrototype {
  * - require-in-the-middle: the main module of a package whose package.json leads our own reading of it elsewhere than
  *   Node's, so that the compile step did not know it for one. It resolves every name it is asked for once more, which costs a
  *   1,000-module application several per cent, so it is asked for such modules alone, and read with the first.
+ * - Packages that are links to elsewhere: src/hook/linked.ts, in the compile step.
  * - ES module packages: src/hook/esm.ts. Files that foreign loaders evaluate: src/hook/foreign-loaders.ts.
  */
 export function installHooks(registry: Registry): Hooks {
   let packages: ReadonlySet<string> = new Set();
+  const linked = new LinkedPackages((name) => packages.has(name));
   let foreign: ReturnType<typeof coverForeignLoaders> | undefined;
   const coverOnce = (): void => {
     if (foreign !== undefined || packages.size === 0) return;
@@ -76,7 +85,8 @@ export function installHooks(registry: Registry): Hooks {
     const isFirst = packages.size === 0;
     packages = new Set(registry.packages);
     if (packages.size === 0) return;
-    if (isFirst) hookCompile(registry);
+    linked.forget();
+    if (isFirst) hookCompile(registry, linked);
     if (isTypeScriptMain()) coverOnce();
     else if (hasLoaderFlag()) queueMicrotask(attempt(coverOnce));
     foreign?.refresh();
@@ -160,13 +170,14 @@ function requireThroughRitm(registry: Registry, packages: ReadonlySet<string>, o
   return through;
 }
 
-function hookCompile(registry: Registry): void {
+function hookCompile(registry: Registry, linked: LinkedPackages): void {
   const prototype = Module.prototype as unknown as ModulePrototype;
   const original = prototype._compile;
-  const compile = function (this: { exports: unknown }, _content: string, filename: string): unknown {
+  const compile = function (this: CompiledModule, _content: string, filename: string): unknown {
     const result = Reflect.apply(original, this, arguments);
     try {
-      const loaded = typeof filename === 'string' ? locate(filename) : undefined;
+      if (typeof filename !== 'string') return result;
+      const loaded = locate(filename) ?? linked.locate(filename, this.paths ?? []);
       if (loaded !== undefined && registry.has(loaded.module)) {
         const exports = registry.onLoad(loaded, this.exports);
         if (exports !== this.exports) this.exports = exports;

@@ -24,6 +24,11 @@ export async function load(
 ): Promise<LoadResult> {
   const result = await next(url, context);
   if (result.format !== 'commonjs' || result.source === null || result.source === undefined) return result;
-  if (!url.startsWith('file:') || !patterns.some((pattern) => url.includes(pattern))) return result;
-  return { ...result, source: withHit(result.source, fileURLToPath(url)) };
+  try {
+    if (!url.startsWith('file:') || !patterns.some((pattern) => url.includes(pattern))) return result;
+    return { ...result, source: withHit(result.source, fileURLToPath(url)) };
+  } catch {
+    // A URL that is no path; theirs to make sense of.
+    return result;
+  }
 }

@@ -1,15 +1,15 @@
-import { cpSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, realpathSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { expectSameAsBare } from '../support/compare';
-import { testLayout } from '../support/packages';
+import { testLayout, testPackage, writeFolder } from '../support/packages';
 import { type RunResult, root, runApp } from '../support/run-app';
 import { postgresDatabase } from '../support/servers';
 import { expectTree } from '../support/tree';
 
-const PACKAGES = ['express@5.3.0', 'pg@8.23.1'] as const;
+const PACKAGES = ['express@5.3.0', 'pg@8.23.1', 'hono@4.13.19', '@hono/node-server@2.1.9'] as const;
 const FIXTURES = join(root, 'test/e2e/fixtures/layouts');
 const OUTPUT = '200 [{"id":7}]\ndone\n';
 /** What is said of targets at debug level, once per copy. */
@@ -98,5 +98,76 @@ describe("Yarn Plug'n'Play, whose packages are in zip files", () => {
       }
       expect(outputs).toContain(OUTPUT);
     });
+  });
+
+  it('ES module packages', async () => {
+    for (const flag of ['import', 'require'] as const) {
+      const { stdout, spans } = await runApp(join(folder, 'hono.mjs'), {
+        preload: 'none',
+        cwd: folder,
+        env: { NODE_OPTIONS: `--no-warnings ${pnp} ${ours[flag]}` },
+      });
+      expect(stdout).toBe('7\n');
+      expectTree(spans, { name: 'GET', kind: 'CLIENT', children: [{ name: 'GET /users/:id', kind: 'SERVER' }] });
+    }
+  });
+});
+
+describe('links out of node_modules', () => {
+  let installed: string;
+  beforeAll(async () => {
+    installed = await testPackage('express@5.3.0', 'pg@8.23.1');
+  });
+
+  /** A workspace whose libraries lie beside the application, with what they need in one `node_modules` of theirs. */
+  function workspace(): string {
+    const folder = realpathSync(mkdtempSync(join(tmpdir(), 'hookline-workspace-')));
+    folders.push(folder);
+    cpSync(join(installed, 'node_modules'), join(folder, 'node_modules'), { recursive: true });
+    cpSync(FIXTURES, join(folder, 'packages/app'), { recursive: true });
+    writeFileSync(join(folder, 'packages/app/package.json'), '{ "name": "router", "version": "2.0.0" }');
+    writeFileSync(join(folder, 'package.json'), '{ "private": true, "workspaces": ["packages/*"] }');
+    for (const name of ['express', 'router', 'pg', 'pg-pool']) {
+      renameSync(join(folder, 'node_modules', name), join(folder, 'packages', `lib-${name}`));
+      symlinkSync(join('../packages', `lib-${name}`), join(folder, 'node_modules', name));
+    }
+    return folder;
+  }
+
+  it.each(['app.cjs', 'app.mjs'])('%s of a workspace, started from elsewhere', async (app) => {
+    const file = join(workspace(), 'packages/app', app);
+    const options = { cwd: tmpdir(), env: { DATABASE_URL: url } };
+    const { traced } = await expectSameAsBare(file, options);
+    for (const run of Object.values(traced)) expectTraced(run);
+    const { stderr } = await runApp(file, { ...options, env: { ...options.env, OTEL_LOG_LEVEL: 'debug' } });
+    expectVersions(stderr);
+    // The application, which is called like a library.
+    expect(stderr).not.toContain('router@2.0.0');
+  });
+
+  it('costs the files of others one look in each folder', async () => {
+    const files = Object.fromEntries(
+      [1, 2, 3].flatMap((folder) => [1, 2, 3].map((file) => [`src/${folder}/${file}.js`, ''])),
+    );
+    const count = `
+      const fs = require('node:fs');
+      const { existsSync, readFileSync } = fs;
+      const seen = [];
+      fs.existsSync = (path) => { seen.push(path); return existsSync(path); };
+      fs.readFileSync = function (path) { if (/json$/.test(path)) seen.push(path); return Reflect.apply(readFileSync, this, arguments); };
+      for (const file of process.argv.slice(2)) require(file);
+      console.log(JSON.stringify(seen));`;
+    const folder = writeFolder({ 'package.json': '{ "name": "pg" }', 'main.js': count, ...files });
+    const list = Object.keys(files).map((file) => join(folder, file));
+    const { stdout } = await runApp(join(folder, 'main.js'), { args: list, preload: 'require' });
+    const looks = (JSON.parse(stdout) as string[]).map((path) => path.slice(folder.length + 1));
+    expect(looks).toEqual([
+      'src/1/package.json',
+      'src/package.json',
+      'package.json',
+      'package.json',
+      'src/2/package.json',
+      'src/3/package.json',
+    ]);
   });
 });
