@@ -40,9 +40,11 @@ export function installHooks(registry: Registry): Hooks {
     const loaders = require('./lazy/foreign-loaders.js') as typeof import('./foreign-loaders');
     foreign = loaders.coverForeignLoaders(registry);
   };
+  let early: Set<string> | undefined = new Set();
   const watch = watchBuiltins(
     (name) => registry.has(name),
     (name, exports) => {
+      early?.add(name);
       registry.onLoad({ module: name, file: undefined, folder: undefined }, exports);
     },
     coverOnce,
@@ -91,9 +93,15 @@ export function installHooks(registry: Registry): Hooks {
     else if (hasLoaderFlag()) queueMicrotask(attempt(coverOnce));
     foreign?.refresh();
     throughRitm = undefined;
-    patchCached(registry);
+    patchCached(registry, early);
   };
   refresh();
+  // Whether somebody did take functions cannot be told, so this is no warning.
+  if (early.size > 0) {
+    const names = [...early].sort().join(', ');
+    log.info(`loaded before the agent: ${names}; what was taken from them until now may stay untraced`);
+  }
+  early = undefined;
   return {
     refresh() {
       refresh();
@@ -191,14 +199,14 @@ function hookCompile(registry: Registry, linked: LinkedPackages): void {
 }
 
 /** Another preload may have loaded a target before us: prototypes and members can still be patched. */
-function patchCached(registry: Registry): void {
+function patchCached(registry: Registry, names: Set<string> | undefined): void {
   const cache = (Module as unknown as { _cache: Record<string, { exports: unknown; loaded: boolean } | undefined> })
     ._cache;
   for (const filename of Object.keys(cache)) {
     const loaded = locate(filename);
     const cached = cache[filename];
     if (loaded === undefined || cached?.loaded !== true || !registry.has(loaded.module)) continue;
-    log.debug(`${loaded.module} was loaded before the agent; patched in place`);
+    names?.add(loaded.module);
     registry.onLoad(loaded, cached.exports);
   }
 }
