@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { withoutPid } from '../support/compare';
 import { isAtLeast, nodeVersion, testPackage, writeFolder } from '../support/packages';
 import { root, runApp } from '../support/run-app';
 import { postgresDatabase } from '../support/servers';
@@ -102,7 +103,7 @@ describe.each(AGENTS)('beside $name', ({ packages, said, ...entries }) => {
       expect({ stdout, code, signal }).toEqual({ stdout: alone.stdout, code: 3, signal: null });
       const lines = stderr.match(/^hookline: .*\n/gm) ?? [];
       expect(lines.join('')).toMatch(said[order]);
-      expect(stderr.replace(/^hookline: .*\n/gm, '')).toBe(alone.stderr);
+      expect(withoutPid(stderr.replace(/^hookline: .*\n/gm, ''))).toBe(withoutPid(alone.stderr));
       // To us, what the other agent sends is as any request of the application's.
       const own = spans.filter(({ scope, name }) => scope.name.startsWith('hookline/') && !/^(POST|PUT)$/.test(name));
       expect(own.map(({ name }) => name).sort()).toEqual(['GET', 'GET /users/:id', 'SELECT']);
