@@ -5,3 +5,6 @@
  * @param specs `name@version`
  */
 export function installPackages(...specs: [string, ...string[]]): Promise<string>;
+
+/** A project with these packages as pnpm (isolated) or Yarn (Plug'n'Play) lays them out; cached and rejecting alike. */
+export function installLayout(manager: 'pnpm' | 'yarn', ...specs: string[]): Promise<string>;

@@ -12,7 +12,7 @@ import { parse } from 'acorn';
 import { transform } from 'esbuild';
 
 /** Run by Node, or on a thread of their own, before anything of the agent is there. */
-const ELSEWHERE = /^src\/(register|lazy\/(drop-source|last-send|credentials|ritm|semver)|index)\.m?ts$/;
+const ELSEWHERE = /^src\/(register|lazy\/(append-hit|last-send|credentials|ritm|semver)|index)\.m?ts$/;
 
 export function probes(root) {
   return {

@@ -4,6 +4,7 @@ import { dirname, join, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Namespace } from 'import-in-the-middle';
 import { applicationFolders } from '../application-folders';
+import { plugAndPlayFolder } from './es-packages';
 import type { Registry } from './registry';
 import { supportsSyncHooks } from './sync-hooks';
 
@@ -20,6 +21,8 @@ export function esModulePackages(names: readonly string[]): string[] {
 
 function findPackage(name: string): string | undefined {
   for (const start of applicationFolders()) {
+    const archived = plugAndPlayFolder(name, start);
+    if (archived !== undefined) return archived;
     for (let folder = start; ; folder = dirname(folder)) {
       const candidate = join(folder, 'node_modules', name);
       if (existsSync(join(candidate, 'package.json'))) return candidate;

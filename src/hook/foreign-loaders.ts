@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { describeError, log } from '../log';
 import { type AnyFunction, disguise } from './disguise';
+import { HIT, withHit } from './hit';
 import { noteHookFailure } from './hook-failure';
 import { locate } from './locate';
 import type { Registry } from './registry';
@@ -20,20 +21,17 @@ interface ModuleApi {
   }): unknown;
 }
 
-/** Called by the line that is appended to a target file, with the module that was just evaluated. */
-const HIT = Symbol.for('hookline.hit');
-
 /**
  * Closes the one gap of the compile step: a customisation hook of the application's (`--loader`, `module.register`) that
  * returns the source of a CommonJS file makes Node evaluate that file without `_compile`. To be called when there is such a
  * hook; until then nothing is installed.
  *
- * Where synchronous hooks accept what theirs return (22.22.3, 24.11.1, 25.1 and later), one that runs after all others
- * appends a call to target files. Before that, an asynchronous one behind theirs takes the source away again, and Node
- * compiles the file itself.
+ * A hook that runs after all others appends a call to target files: a synchronous one where these accept what others return
+ * (22.22.3, 24.11.1, 25.1 and later), before that an asynchronous one behind each of theirs.
  */
 export function coverForeignLoaders(registry: Registry): { refresh(): void } {
   const host = Module as unknown as ModuleApi;
+  receiveHits(registry);
   if (supportsSyncHooks()) {
     appendHits(host, registry);
     return { refresh() {} };
@@ -43,7 +41,7 @@ export function coverForeignLoaders(registry: Registry): { refresh(): void } {
 
   // Hooks run last registered first, and ours has to see what theirs return: behind each of them.
   const cover = (): void => {
-    const url = pathToFileURL(join(__dirname, 'drop-source.mjs')).href;
+    const url = pathToFileURL(join(__dirname, 'append-hit.mjs')).href;
     Reflect.apply(original, Module, [url, { data: { names: registry.packages } }]);
   };
   host.register = disguise(function (this: unknown, ...args: unknown[]): unknown {
@@ -66,8 +64,8 @@ function isImportInTheMiddle(specifier: unknown): boolean {
   return String(specifier).startsWith('import-in-the-middle/');
 }
 
-function appendHits(host: ModuleApi, registry: Registry): void {
-  Object.defineProperty(globalThis, HIT, {
+function receiveHits(registry: Registry): void {
+  Object.defineProperty(globalThis, Symbol.for(HIT), {
     configurable: true,
     value: (path: string, module: { exports: unknown }) => {
       try {
@@ -78,26 +76,25 @@ function appendHits(host: ModuleApi, registry: Registry): void {
       }
     },
   });
+}
+
+function appendHits(host: ModuleApi, registry: Registry): void {
   host.registerHooks?.({
     load(url, context, next) {
       const result = next(url, context);
       try {
         if (result.format !== 'commonjs' || result.source === null || result.source === undefined) return result;
         const path = pathOf(url);
-        const loaded = path === undefined ? undefined : locate(path);
+        if (path === undefined) return result;
+        const loaded = locate(path);
         if (loaded === undefined || !registry.has(loaded.module)) return result;
-        const call = `\n;globalThis[Symbol.for('hookline.hit')]?.(${JSON.stringify(path)}, module);`;
-        return { ...result, source: sourceText(result.source) + call };
+        return { ...result, source: withHit(result.source, path) };
       } catch (error) {
         noteHookFailure('a module hook', error);
         return result;
       }
     },
   });
-}
-
-function sourceText(source: unknown): string {
-  return typeof source === 'string' ? source : Buffer.from(source as Uint8Array).toString('utf8');
 }
 
 /** Path of a `file:` URL; `undefined` for any other. */

@@ -4,8 +4,15 @@ import { watchBuiltins } from './builtin';
 import { type AnyFunction, disguise } from './disguise';
 import type { coverForeignLoaders } from './foreign-loaders';
 import { noteHookFailure } from './hook-failure';
+import { LinkedPackages } from './linked';
 import { locate } from './locate';
 import type { Registry } from './registry';
+
+interface CompiledModule {
+  exports: unknown;
+  /** The `node_modules` folders that it looks in. */
+  readonly paths?: readonly string[];
+}
 
 interface ModulePrototype {
   require: AnyFunction;
@@ -21,19 +28,23 @@ interface ModulePrototype {
  * - require-in-the-middle: the main module of a package whose package.json leads our own reading of it elsewhere than
  *   Node's, so that the compile step did not know it for one. It resolves every name it is asked for once more, which costs a
  *   1,000-module application several per cent, so it is asked for such modules alone, and read with the first.
+ * - Packages that are links to elsewhere: src/hook/linked.ts, in the compile step.
  * - ES module packages: src/hook/esm.ts. Files that foreign loaders evaluate: src/hook/foreign-loaders.ts.
  */
 export function installHooks(registry: Registry): Hooks {
   let packages: ReadonlySet<string> = new Set();
+  const linked = new LinkedPackages((name) => packages.has(name));
   let foreign: ReturnType<typeof coverForeignLoaders> | undefined;
   const coverOnce = (): void => {
     if (foreign !== undefined || packages.size === 0) return;
     const loaders = require('./lazy/foreign-loaders.js') as typeof import('./foreign-loaders');
     foreign = loaders.coverForeignLoaders(registry);
   };
+  let early: Set<string> | undefined = new Set();
   const watch = watchBuiltins(
     (name) => registry.has(name),
     (name, exports) => {
+      early?.add(name);
       registry.onLoad({ module: name, file: undefined, folder: undefined }, exports);
     },
     coverOnce,
@@ -76,13 +87,21 @@ export function installHooks(registry: Registry): Hooks {
     const isFirst = packages.size === 0;
     packages = new Set(registry.packages);
     if (packages.size === 0) return;
-    if (isFirst) hookCompile(registry);
-    if (hasLoaderFlag() || isTypeScriptMain()) coverOnce();
+    linked.forget();
+    if (isFirst) hookCompile(registry, linked);
+    if (isTypeScriptMain()) coverOnce();
+    else if (hasLoaderFlag()) queueMicrotask(attempt(coverOnce));
     foreign?.refresh();
     throughRitm = undefined;
-    patchCached(registry);
+    patchCached(registry, early);
   };
   refresh();
+  // Whether somebody did take functions cannot be told, so this is no warning.
+  if (early.size > 0) {
+    const names = [...early].sort().join(', ');
+    log.info(`loaded before the agent: ${names}; what was taken from them until now may stay untraced`);
+  }
+  early = undefined;
   return {
     refresh() {
       refresh();
@@ -92,7 +111,11 @@ export function installHooks(registry: Registry): Hooks {
   };
 }
 
-/** Whether a hook was put in by flag. Node starts its hooks later then, where nothing of ours would see it in time. */
+/**
+ * Whether a hook was put in by flag. Node starts its hooks later then, where nothing of ours would see it in time. But to
+ * register ours at once reads files of Node's that keep the functions of `fs` as they are, and a later --require may be
+ * about to replace these: Yarn's .pnp.cjs does. What a flag hooks is loaded in turns of the microtask queue, so one is early enough.
+ */
 function hasLoaderFlag(): boolean {
   const flags = [...process.execArgv, ...(process.env['NODE_OPTIONS'] ?? '').split(' ')];
   return flags.some((flag) => /^--(experimental-)?loader(=|$)/.test(flag));
@@ -109,6 +132,17 @@ export interface Hooks {
   refresh(): void;
   /** See `BuiltinWatch.hold`. */
   hold<Result>(work: () => Result): Result;
+}
+
+/** In a microtask, what is thrown would be the application's uncaught exception. */
+function attempt(work: () => void): () => void {
+  return () => {
+    try {
+      work();
+    } catch (error) {
+      noteHookFailure('the cover of module hooks', error);
+    }
+  };
 }
 
 function tryRitm(registry: Registry, packages: ReadonlySet<string>, original: AnyFunction): AnyFunction {
@@ -144,13 +178,14 @@ function requireThroughRitm(registry: Registry, packages: ReadonlySet<string>, o
   return through;
 }
 
-function hookCompile(registry: Registry): void {
+function hookCompile(registry: Registry, linked: LinkedPackages): void {
   const prototype = Module.prototype as unknown as ModulePrototype;
   const original = prototype._compile;
-  const compile = function (this: { exports: unknown }, _content: string, filename: string): unknown {
+  const compile = function (this: CompiledModule, _content: string, filename: string): unknown {
     const result = Reflect.apply(original, this, arguments);
     try {
-      const loaded = typeof filename === 'string' ? locate(filename) : undefined;
+      if (typeof filename !== 'string') return result;
+      const loaded = locate(filename) ?? linked.locate(filename, this.paths ?? []);
       if (loaded !== undefined && registry.has(loaded.module)) {
         const exports = registry.onLoad(loaded, this.exports);
         if (exports !== this.exports) this.exports = exports;
@@ -164,14 +199,14 @@ function hookCompile(registry: Registry): void {
 }
 
 /** Another preload may have loaded a target before us: prototypes and members can still be patched. */
-function patchCached(registry: Registry): void {
+function patchCached(registry: Registry, names: Set<string> | undefined): void {
   const cache = (Module as unknown as { _cache: Record<string, { exports: unknown; loaded: boolean } | undefined> })
     ._cache;
   for (const filename of Object.keys(cache)) {
     const loaded = locate(filename);
     const cached = cache[filename];
     if (loaded === undefined || cached?.loaded !== true || !registry.has(loaded.module)) continue;
-    log.debug(`${loaded.module} was loaded before the agent; patched in place`);
+    names?.add(loaded.module);
     registry.onLoad(loaded, cached.exports);
   }
 }

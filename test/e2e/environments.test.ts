@@ -74,6 +74,29 @@ it('references to functions that were taken before the agent started', async () 
     '/got',
     '/requested',
   ]);
+  const clients = spans.filter(({ kind }) => kind === 'CLIENT').map(({ name }) => name);
+  expect(clients).toEqual(isAtLeast(nodeVersion, '22.12.0') ? ['GET', 'PUT'] : []);
+});
+
+it.each([
+  ['import', ['--import', pathToFileURL(join(root, 'register.mjs')).href]],
+  ['require', ['--require', join(root, 'dist/register.js')]],
+])('what was loaded before the agent is said at info level: --%s', async (_, ours) => {
+  const packages = await testPackage('express@5.3.0', 'pg@8.23.1');
+  const before = join(root, 'test/e2e/fixtures/environments/taken-before.cjs');
+  const run = (theirs: string[]) =>
+    runApp(undefined, {
+      preload: 'none',
+      receiver: false,
+      execArgv: [...theirs, ...ours, '-e', ''],
+      env: { OTEL_LOG_LEVEL: 'info' },
+    });
+  const line = /^hookline: loaded before the agent: (.*); what was taken from them until now may stay untraced\n/gm;
+  const { stderr } = await run(['--require', before, '--require', join(packages, 'node_modules/pg')]);
+  const names = [...stderr.matchAll(line)].map(([, list]) => list?.split(', ') ?? []);
+  expect(names).toHaveLength(1);
+  expect(names[0]).toEqual(expect.arrayContaining(['http', 'pg', 'pg-pool']));
+  expect((await run([])).stderr).not.toMatch(line);
 });
 
 describe('surroundings', () => {

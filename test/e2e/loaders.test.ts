@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { isAtLeast, nodeVersion } from '../support/packages';
 import { type RunOptions, root, runApp } from '../support/run-app';
 
 let folder: string;
@@ -92,4 +93,17 @@ describe('customisation hooks that return the source of CommonJS files', () => {
       expect(names).toEqual(['print', 'send']);
     });
   }
+
+  it('keep what they changed in the source of a target', async () => {
+    const options: RunOptions = {
+      execArgv: ['--no-warnings', '--loader', './source-loader.mjs'],
+      env: { SOURCE_LOADER_REPLACES: "'to '/'for '" },
+    };
+    const bare = await run('app-cjs-only.mjs', { ...options, preload: 'none' });
+    const { stdout, stderr, names } = await run('app-cjs-only.mjs', options);
+    // Node 18 ignores the source of CommonJS files.
+    const word = isAtLeast(nodeVersion, '20.0.0') ? 'for' : 'to';
+    expect(bare.stdout).toBe(`3\nnull ${word} to\n`);
+    expect({ stdout, stderr, names }).toEqual({ stdout: bare.stdout, stderr: '', names: ['print', 'send'] });
+  });
 });

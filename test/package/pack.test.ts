@@ -71,7 +71,7 @@ describe('the tarball', () => {
     const built = [
       ...['agent', 'core', 'index', 'register'].map((name) => `dist/${name}.js`),
       ...LAZY.map((name) => `dist/lazy/${name}.js`),
-      'dist/lazy/drop-source.mjs',
+      'dist/lazy/append-hit.mjs',
       // The index is part of the agent.
       ...modules('instrumentations')
         .filter((name) => name !== 'index')

@@ -125,6 +125,6 @@ function partsOf({ stdout, observed, ...rest }: Visible): Map<string, unknown> {
 const sorted = (text: unknown): unknown => (typeof text === 'string' ? text.split('\n').sort() : text);
 
 /** Node puts the process id in front of its warnings. */
-function withoutPid(text: string): string {
+export function withoutPid(text: string): string {
   return text.replace(/\(node:\d+\)/g, '(node:PID)');
 }

@@ -8,7 +8,7 @@ import { nodeBinary } from './run-app';
 /** Version of the Node that applications run under, without `v`. */
 export const nodeVersion = execFileSync(nodeBinary, ['-p', 'process.versions.node'], { encoding: 'utf8' }).trim();
 
-export { installPackages as testPackage } from '../../scripts/packages.mjs';
+export { installLayout as testLayout, installPackages as testPackage } from '../../scripts/packages.mjs';
 export { isAtLeast } from '../../scripts/versions-table.mjs';
 
 /**
