@@ -8,7 +8,7 @@
 
 import type { Instrumentation, Span, Tracing } from '../src/hook/instrumentation';
 import { finalHandler } from '../src/http/finalhandler';
-import { functionName, runLayer } from '../src/http/layers';
+import { functionName, runLayer, type Layer as TracedLayer } from '../src/http/layers';
 import { enterRouter, joinTemplates, noteError, notePassed, placeIn, serverSpanOf, setRoute } from '../src/http/route';
 
 export default {
@@ -53,12 +53,12 @@ function patchApplication(app: Application, tracing: Tracing): void {
   });
   tracing.replace(app, 'handle', (original) => {
     return function (this: unknown, ...args: unknown[]): unknown {
-      const [request, , out] = args;
-      const span = tracing.off || typeof out !== 'function' ? undefined : serverSpanOf(request as object);
-      if (span !== undefined) {
-        tracing.guard(() => {
-          args[2] = enterRouter(span, 0, out as AnyFunction);
-        });
+      try {
+        const [request, , out] = args;
+        const span = tracing.off || typeof out !== 'function' ? undefined : serverSpanOf(request as object);
+        if (span !== undefined) args[2] = enterRouter(span, 0, out as AnyFunction);
+      } catch (failure) {
+        tracing.fail(failure);
       }
       return Reflect.apply(original, this, args);
     };
@@ -81,16 +81,26 @@ function watchLayer(layer: Layer, tracing: Tracing): void {
   const name = functionName(handle);
   tracing.replace(layer, 'handle', (original) => {
     return function (this: unknown, ...args: unknown[]): unknown {
-      const span = tracing.off ? undefined : serverSpanOf(args[0] as object);
-      if (span === undefined) return Reflect.apply(original, this, args);
-      tracing.guard(() => enter(route, span));
-      if (spans !== 'all' && (spans === 'none' || route === '')) return Reflect.apply(original, this, args);
-      const { mount } = placeIn(span);
-      const described =
-        route === ''
-          ? { name: `middleware ${name ?? 'anonymous'}`, fn: handle, route: undefined }
-          : { name: `handler ${mount}`, fn: handle, route: mount };
-      return runLayer(tracing, described, span, original, this, args);
+      let span: Span | undefined;
+      let traced: TracedLayer | undefined;
+      try {
+        if (!tracing.off) span = serverSpanOf(args[0] as object);
+        if (span !== undefined) {
+          enter(route, span);
+          if (spans === 'all' || (spans !== 'none' && route !== '')) {
+            const { mount } = placeIn(span);
+            traced =
+              route === ''
+                ? { name: `middleware ${name ?? 'anonymous'}`, fn: handle, route: undefined }
+                : { name: `handler ${mount}`, fn: handle, route: mount };
+          }
+        }
+      } catch (failure) {
+        tracing.fail(failure);
+      }
+      return traced === undefined
+        ? Reflect.apply(original, this, args)
+        : runLayer(tracing, traced, span, original, this, args);
     };
   });
 }

@@ -11,7 +11,7 @@
 import type { Instrumentation, Span, Tracing } from '../src/hook/instrumentation';
 import { createStamp } from '../src/hook/stamp';
 import { finalHandler } from '../src/http/finalhandler';
-import { functionName, runLayer } from '../src/http/layers';
+import { functionName, runLayer, type Layer as TracedLayer } from '../src/http/layers';
 import {
   enterRouter,
   joinTemplates,
@@ -91,19 +91,25 @@ function patchRouter(prototype: object, tracing: Tracing): void {
     return function (this: Router, ...args: unknown[]): unknown {
       const before = this.stack?.length;
       const result = Reflect.apply(original, this, args);
-      if (Array.isArray(args[0])) tracing.guard(() => describeLayers(this, before, args[0] as Path, true));
+      try {
+        if (Array.isArray(args[0]) && !tracing.off) describeLayers(this, before, args[0] as Path, true);
+      } catch (failure) {
+        tracing.fail(failure);
+      }
       return result;
     };
   });
   tracing.replace(prototype, 'handle', (original) => {
     return function (this: Router, ...args: unknown[]): unknown {
-      const [request, , out] = args;
-      const span = tracing.off || typeof out !== 'function' ? undefined : serverSpanOf(request as object);
-      if (span !== undefined) {
-        tracing.guard(() => {
+      try {
+        const [request, , out] = args;
+        const span = tracing.off || typeof out !== 'function' ? undefined : serverSpanOf(request as object);
+        if (span !== undefined) {
           const { baseUrl } = request as Request;
           args[2] = enterRouter(span, baseUrl?.length ?? 0, out as never);
-        });
+        }
+      } catch (failure) {
+        tracing.fail(failure);
       }
       return Reflect.apply(original, this, args);
     };
@@ -148,15 +154,22 @@ function patchLayerMethods(prototype: object, onRequest: string, onError: string
   const spans = tracing.config.frameworks.express;
   tracing.replace(prototype, onRequest, (original) => {
     return function (this: Layer, ...args: unknown[]): unknown {
-      const request = args[0] as Request;
-      // Inside of a route nothing changes.
-      if (spans === 'none' && isHandler(this)) return Reflect.apply(original, this, args);
-      const span = tracing.off ? undefined : serverSpanOf(request);
-      if (span === undefined) return Reflect.apply(original, this, args);
-      tracing.guard(() => enter(this, request, span));
-      return spans === 'none'
+      let span: Span | undefined;
+      let traced: TracedLayer | undefined;
+      try {
+        const request = args[0] as Request;
+        // Inside of a route nothing changes.
+        if (!tracing.off && (spans !== 'none' || !isHandler(this))) span = serverSpanOf(request);
+        if (span !== undefined) {
+          enter(this, request, span);
+          if (spans !== 'none') traced = tracedLayer(this, span, spans === 'all');
+        }
+      } catch (failure) {
+        tracing.fail(failure);
+      }
+      return traced === undefined
         ? Reflect.apply(original, this, args)
-        : inSpan(this, span, original, args, spans === 'all', tracing);
+        : runLayer(tracing, traced, span, original, this, args);
     };
   });
   tracing.replace(prototype, onError, (original) => {
@@ -204,28 +217,18 @@ function pathOf(url: string): string {
 /** Layers of express's own that every request passes. */
 const OWN_LAYERS: ReadonlySet<string> = new Set(['query', 'expressInit']);
 
-function inSpan(
-  layer: Layer,
-  span: Span,
-  original: (...args: never[]) => unknown,
-  args: unknown[],
-  all: boolean,
-  tracing: Tracing,
-): unknown {
+/** What the span of a layer says; `undefined` for one that has none. */
+function tracedLayer(layer: Layer, span: Span, all: boolean): TracedLayer | undefined {
   const { handle } = layer;
   const name = functionName(handle);
   const isOwn = layer.route !== undefined || (name !== undefined && OWN_LAYERS.has(name));
   const isUnwanted = !isHandler(layer) && (!all || isOwn);
   // Handlers of errors are passed over here.
-  if (isUnwanted || (typeof handle === 'function' && handle.length > 3)) {
-    return Reflect.apply(original, layer, args as never);
-  }
+  if (isUnwanted || (typeof handle === 'function' && handle.length > 3)) return undefined;
   const route = span.getAttribute(HTTP_ROUTE) as string | undefined;
+  if (isHandler(layer)) return { name: `handler ${route ?? name ?? 'anonymous'}`, fn: handle, route };
   const kind = isRouter(handle) ? `router ${placeIn(span).mount || '/'}` : `middleware ${name ?? 'anonymous'}`;
-  const described = isHandler(layer)
-    ? { name: `handler ${route ?? name ?? 'anonymous'}`, fn: handle, route }
-    : { name: kind, fn: handle, route: undefined };
-  return runLayer(tracing, described, span, original, layer, args);
+  return { name: kind, fn: handle, route: undefined };
 }
 
 function isRouter(handle: unknown): boolean {

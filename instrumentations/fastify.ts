@@ -42,9 +42,9 @@ function describeRoute(store: unknown, tracing: Tracing): string | undefined {
 
 function watchHandler(context: FastifyContext, route: string, tracing: Tracing): void {
   tracing.replace(context, 'handler', (original) => {
+    const layer = { name: `handler ${route}`, fn: original, route };
     return function (this: unknown, ...args: unknown[]): unknown {
-      const { raw } = args[0] as Request;
-      return runLayer(tracing, { name: `handler ${route}`, fn: original, route }, raw, original, this, args);
+      return runLayer(tracing, layer, (args[0] as Request | undefined)?.raw, original, this, args);
     };
   });
 }
@@ -53,11 +53,13 @@ function watchHandler(context: FastifyContext, route: string, tracing: Tracing):
 function patchReply(Reply: { prototype: object }, tracing: Tracing): void {
   tracing.replace(Reply.prototype, 'send', (original) => {
     return function (this: { request?: Request }, payload: unknown): unknown {
-      if (payload instanceof Error) {
-        tracing.guard(() => {
+      try {
+        if (payload instanceof Error && !tracing.off) {
           const raw = this.request?.raw;
           if (raw !== undefined) noteError(raw, payload);
-        });
+        }
+      } catch (failure) {
+        tracing.fail(failure);
       }
       return Reflect.apply(original, this, arguments);
     };
@@ -73,8 +75,13 @@ function patchHooks({ Hooks }: { Hooks: { prototype: object } }, tracing: Tracin
   if (tracing.config.frameworks.fastify !== 'all') return;
   tracing.replace(Hooks.prototype, 'add', (original) => {
     return function (this: unknown, ...args: unknown[]): unknown {
-      const [hook, fn] = args;
-      if (typeof fn === 'function' && HOOKS.has(hook)) args[1] = watchHook(hook as string, fn as AnyFunction, tracing);
+      try {
+        const [hook, fn] = args;
+        if (typeof fn === 'function' && HOOKS.has(hook))
+          args[1] = watchHook(hook as string, fn as AnyFunction, tracing);
+      } catch (failure) {
+        tracing.fail(failure);
+      }
       return Reflect.apply(original, this, args);
     };
   });
@@ -83,12 +90,10 @@ function patchHooks({ Hooks }: { Hooks: { prototype: object } }, tracing: Tracin
 function watchHook(hook: string, fn: AnyFunction, tracing: Tracing): AnyFunction {
   const holder = { fn };
   const name = functionName(fn);
+  const layer = { name: name === undefined ? hook : `${hook} ${name}`, fn, route: undefined };
   tracing.replace(holder, 'fn', (original) => {
     return function (this: unknown, ...args: unknown[]): unknown {
-      const raw = (args[0] as Partial<Request> | undefined)?.raw;
-      if (raw === undefined) return Reflect.apply(original, this, args);
-      const layer = { name: name === undefined ? hook : `${hook} ${name}`, fn, route: undefined };
-      return runLayer(tracing, layer, raw, original, this, args);
+      return runLayer(tracing, layer, (args[0] as Partial<Request> | undefined)?.raw, original, this, args);
     };
   });
   return holder.fn;

@@ -1,7 +1,7 @@
 /** `@hapi/hapi` 20.2 to 21: the path of the route as it is registered, with the prefixes of plug-ins. */
 
 import type { Instrumentation, Tracing } from '../src/hook/instrumentation';
-import { functionName, runLayer } from '../src/http/layers';
+import { functionName, type Layer, runLayer } from '../src/http/layers';
 import { noteError, setRoute } from '../src/http/route';
 
 const MODULE = '@hapi/hapi';
@@ -60,24 +60,36 @@ function patchToolkit({ Manager }: { Manager: { prototype: object } }, tracing: 
   if (spans === 'none') return;
   tracing.replace(Manager.prototype, 'execute', (original) => {
     return function (this: unknown, ...args: unknown[]): unknown {
-      const [fn, request, options] = args as [unknown, Request | undefined, { name?: unknown } | undefined];
-      const req = request?.raw?.req;
-      if (req === undefined) return Reflect.apply(original, this, args);
-      const isHandler = request?.route.settings?.handler === fn;
-      const route = isHandler ? tracing.guard(() => pathOf(request as Request)) : undefined;
-      // A handler without a path is hapi's own.
-      if (route === undefined && (isHandler || spans !== 'all')) return Reflect.apply(original, this, args);
-      const kind = typeof options?.name === 'string' ? options.name : 'prerequisite';
-      const name = functionName(fn);
-      const layer = {
-        name: route === undefined ? `${kind}${name === undefined ? '' : ` ${name}`}` : `handler ${route}`,
-        fn,
-        route,
-        around: true,
-        // What is thrown is caught there.
-        failure: (result: unknown) => ((result as { isBoom?: unknown } | null)?.isBoom === true ? result : undefined),
-      };
-      return runLayer(tracing, layer, req, original, this, args);
+      let layer: Layer | undefined;
+      let req: object | undefined;
+      try {
+        req = (args[1] as Request | undefined)?.raw?.req;
+        if (req !== undefined) layer = layerOf(args, spans === 'all');
+      } catch (failure) {
+        tracing.fail(failure);
+      }
+      return layer === undefined
+        ? Reflect.apply(original, this, args)
+        : runLayer(tracing, layer, req, original, this, args);
     };
   });
+}
+
+/** `undefined` for what has no span. */
+function layerOf(args: readonly unknown[], all: boolean): Layer | undefined {
+  const [fn, request, options] = args as [unknown, Request, { name?: unknown } | undefined];
+  const isHandler = request.route.settings?.handler === fn;
+  const route = isHandler ? pathOf(request) : undefined;
+  // A handler without a path is hapi's own.
+  if (route === undefined && (isHandler || !all)) return undefined;
+  const kind = typeof options?.name === 'string' ? options.name : 'prerequisite';
+  const name = functionName(fn);
+  return {
+    name: route === undefined ? `${kind}${name === undefined ? '' : ` ${name}`}` : `handler ${route}`,
+    fn,
+    route,
+    around: true,
+    // What is thrown is caught there.
+    failure: (result) => ((result as { isBoom?: unknown } | null)?.isBoom === true ? result : undefined),
+  };
 }

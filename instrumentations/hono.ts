@@ -95,11 +95,17 @@ function announcing(original: Handler, handler: unknown, { path, method }: Route
         ? runLayer(tracing, layer, request, original, this, args)
         : Reflect.apply(original, this, args as never);
     } catch (error) {
-      noteError(request, error);
+      tracing.guard(() => noteError(request, error));
       throw error;
     }
-    // A branch of our own: hono gets the promise as it is.
-    if (result instanceof Promise) result.then(undefined, (error) => noteError(request, error));
+    try {
+      // A branch of our own: hono gets the promise as it is.
+      if (result instanceof Promise) {
+        result.then(undefined, (error) => tracing.guard(() => noteError(request, error)));
+      }
+    } catch (failure) {
+      tracing.fail(failure);
+    }
     return result;
   };
 }

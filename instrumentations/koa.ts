@@ -38,18 +38,32 @@ interface Context {
   readonly mountPath?: string;
 }
 
-const matchedOf = createStamp<unknown>();
+/**
+ * What was written to `_matchedRoute`. A property, so that reading it is nothing that could fail, and that objects made of a
+ * context inherit it.
+ */
+const MATCHED = Symbol('matched route');
+
+interface Matching extends Context {
+  [MATCHED]?: unknown;
+}
 
 function patchContext(prototype: object, tracing: Tracing): void {
   Object.defineProperty(prototype, '_matchedRoute', {
     configurable: true,
     enumerable: false,
-    get(this: object): unknown {
-      return matchedOf.get(this);
+    get(this: Matching): unknown {
+      return this[MATCHED];
     },
-    set(this: Context, value: unknown): void {
-      matchedOf.set(this, value);
-      tracing.guard(() => describe(this, value, tracing));
+    set(this: Matching, value: unknown): void {
+      try {
+        // As without us, nobody finds more among the keys of a context than before.
+        Object.defineProperty(this, MATCHED, { value, writable: true, configurable: true });
+        if (!tracing.off) describe(this, value, tracing);
+      } catch (failure) {
+        this[MATCHED] = value;
+        tracing.fail(failure);
+      }
     },
   });
   tracing.replace(prototype, 'onerror', (original) => {
@@ -121,7 +135,7 @@ function inSpan(fn: AnyFunction, name: string, route: string | undefined, tracin
   const layer = { name, fn, route, around: true };
   tracing.replace(holder, 'fn', (original) => {
     return function (this: unknown, ...args: unknown[]): unknown {
-      return runLayer(tracing, layer, (args[0] as Context).req, original, this, args);
+      return runLayer(tracing, layer, (args[0] as Context | undefined)?.req, original, this, args);
     };
   });
   return holder.fn;
@@ -131,12 +145,16 @@ function patchApplication(Application: { prototype: object }, tracing: Tracing):
   if (tracing.config.frameworks.koa !== 'all') return;
   tracing.replace(Application.prototype, 'use', (original) => {
     return function (this: unknown, ...args: unknown[]): unknown {
-      const [fn] = args;
-      // koa 2 turns generators into functions of today, and has to see that it is one.
-      if (typeof fn === 'function' && fn.constructor.name !== 'GeneratorFunction') {
-        // A router marks its function.
-        const name = 'router' in fn ? 'router' : `middleware ${functionName(fn) ?? 'anonymous'}`;
-        args[0] = inSpan(fn as AnyFunction, name, undefined, tracing);
+      try {
+        const [fn] = args;
+        // koa 2 turns generators into functions of today, and has to see that it is one.
+        if (typeof fn === 'function' && fn.constructor.name !== 'GeneratorFunction') {
+          // A router marks its function.
+          const name = 'router' in fn ? 'router' : `middleware ${functionName(fn) ?? 'anonymous'}`;
+          args[0] = inSpan(fn as AnyFunction, name, undefined, tracing);
+        }
+      } catch (failure) {
+        tracing.fail(failure);
       }
       return Reflect.apply(original, this, args);
     };

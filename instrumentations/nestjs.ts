@@ -51,21 +51,32 @@ function patchControllers(exports: { RouterExecutionContext: { prototype: object
   tracing.replace(exports.RouterExecutionContext.prototype, 'create', (original) => {
     return function (this: unknown, ...args: unknown[]): unknown {
       const handler = Reflect.apply(original, this, args) as Handler;
-      const [instance, callback, method] = args;
       if (typeof handler !== 'function') return handler;
-      const name = `handler ${className(instance)}.${String(method)}`;
       const holder = { handler };
-      tracing.replace(holder, 'handler', (created) => {
-        return function (this: unknown, ...values: unknown[]): unknown {
-          const request = rawRequest(values[0]);
-          if (request === undefined) return Reflect.apply(created, this, values);
-          const route = serverSpanOf(request)?.getAttribute(HTTP_ROUTE) as string | undefined;
-          return runLayer(tracing, { name, fn: callback, route, around: true }, request, created, this, values);
-        };
+      tracing.guard(() => {
+        const [instance, callback, method] = args;
+        const name = `handler ${className(instance)}.${String(method)}`;
+        tracing.replace(holder, 'handler', (created) => inSpan(created, name, callback, tracing));
       });
       return holder.handler;
     };
   });
+}
+
+function inSpan(created: Handler, name: string, fn: unknown, tracing: Tracing): Handler {
+  return function (this: unknown, ...values: unknown[]): unknown {
+    let request: object | undefined;
+    let route: string | undefined;
+    try {
+      request = rawRequest(values[0]);
+      if (request !== undefined) route = serverSpanOf(request)?.getAttribute(HTTP_ROUTE) as string | undefined;
+    } catch (failure) {
+      tracing.fail(failure);
+    }
+    return request === undefined
+      ? Reflect.apply(created, this, values as never)
+      : runLayer(tracing, { name, fn, route, around: true }, request, created, this, values);
+  };
 }
 
 function className(instance: unknown): string {

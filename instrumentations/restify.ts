@@ -1,7 +1,7 @@
 /** `restify` 10 to 12: the path of the route, before what `use` added runs, and errors of any handler. */
 
 import type { Instrumentation, Tracing } from '../src/hook/instrumentation';
-import { functionName, runLayer } from '../src/http/layers';
+import { functionName, type Layer, runLayer } from '../src/http/layers';
 import { noteError, serverSpanOf, setRoute } from '../src/http/route';
 import { HTTP_ROUTE } from '../src/semconv';
 
@@ -33,8 +33,10 @@ function patchRouter(Router: { prototype: object }, tracing: Tracing): void {
   if (spans === 'none') return;
   tracing.replace(Router.prototype, 'mount', (original) => {
     return function (this: unknown, ...args: unknown[]): unknown {
-      const [, handlers] = args;
-      if (Array.isArray(handlers)) args[1] = handlers.map((fn) => inSpan(fn as AnyFunction, true, tracing));
+      tracing.guard(() => {
+        const [, handlers] = args;
+        if (Array.isArray(handlers)) args[1] = handlers.map((fn) => inSpan(fn as AnyFunction, true, tracing));
+      });
       return Reflect.apply(original, this, args);
     };
   });
@@ -43,9 +45,11 @@ function patchRouter(Router: { prototype: object }, tracing: Tracing): void {
 function patchServer(Server: { prototype: object }, tracing: Tracing): void {
   tracing.replace(Server.prototype, '_onHandlerError', (original) => {
     return function (this: unknown, ...args: unknown[]): unknown {
-      const [error, request] = args;
-      // A name of a route to go on with is no error.
-      if (error instanceof Error) tracing.guard(() => noteError(request as object, error));
+      tracing.guard(() => {
+        const [error, request] = args;
+        // A name of a route to go on with is no error.
+        if (error instanceof Error) noteError(request as object, error);
+      });
       return Reflect.apply(original, this, args);
     };
   });
@@ -53,11 +57,8 @@ function patchServer(Server: { prototype: object }, tracing: Tracing): void {
   for (const method of ['pre', 'use']) {
     tracing.replace(Server.prototype, method, (original) => {
       return function (this: unknown, ...args: unknown[]): unknown {
-        return Reflect.apply(
-          original,
-          this,
-          args.map((handler) => wrapped(handler, tracing)),
-        );
+        const given = tracing.guard(() => args.map((handler) => wrapped(handler, tracing))) ?? args;
+        return Reflect.apply(original, this, given);
       };
     });
   }
@@ -75,9 +76,16 @@ function inSpan(fn: AnyFunction, isHandler: boolean, tracing: Tracing): AnyFunct
   tracing.replace(holder, 'fn', (original) => {
     return function (this: unknown, ...args: unknown[]): unknown {
       const request = args[0] as object;
-      const route = isHandler ? (serverSpanOf(request)?.getAttribute(HTTP_ROUTE) as string | undefined) : undefined;
-      const layer = { name: isHandler ? `handler ${route}` : `middleware ${name ?? 'anonymous'}`, fn, route };
-      return runLayer(tracing, layer, request, original, this, args);
+      let layer: Layer | undefined;
+      try {
+        const route = isHandler ? (serverSpanOf(request)?.getAttribute(HTTP_ROUTE) as string | undefined) : undefined;
+        layer = { name: isHandler ? `handler ${route}` : `middleware ${name ?? 'anonymous'}`, fn, route };
+      } catch (failure) {
+        tracing.fail(failure);
+      }
+      return layer === undefined
+        ? Reflect.apply(original, this, args)
+        : runLayer(tracing, layer, request, original, this, args);
     };
   });
   return holder.fn;

@@ -48,12 +48,40 @@ class PlainSocket {
         ? { path: socketPath }
         : { host: (hostname ?? host) as string, port: Number(port) };
     this.socket = connect({ ...where, noDelay: true, keepAlive: true, keepAliveInitialDelay: 1000 });
-    this.socket
+    try {
       // Nobody asked for anything: whatever it is, the next answer would begin with it.
-      .on('data', (chunk: Buffer) => (this.#request === undefined ? this.destroy() : this.#request.received(chunk)))
-      .on('error', (error) => this.#request?.failed(error))
-      .on('end', () => this.#request?.ended())
-      .on('close', () => this.#request?.closed());
+      this.#on('data', (chunk: Buffer) =>
+        this.#request === undefined ? this.destroy() : this.#request.received(chunk),
+      );
+      this.#on('error', (error: Error) => this.#request?.failed(error));
+      this.#on('end', () => this.#request?.ended());
+      this.#on('close', () => this.#request?.closed());
+    } catch (failure) {
+      // Nobody else would, and it keeps the process.
+      this.socket.destroy();
+      throw failure;
+    }
+  }
+
+  /** Above a listener there is nobody but the application, which an error of ours would end. */
+  #on<Value>(event: string, listener: (value: Value) => void): void {
+    this.socket.on(event, (value: Value) => {
+      try {
+        listener(value);
+      } catch (failure) {
+        this.abandon(failure);
+      }
+    });
+  }
+
+  /** Gives up after an error of ours. */
+  abandon(failure: unknown): void {
+    try {
+      this.#request?.failed(failure as Error);
+    } catch {
+      // Its time limit ends it.
+    }
+    this.socket.destroy();
   }
 
   isFree(): boolean {
@@ -95,7 +123,11 @@ export class PlainRequest extends EventEmitter {
     this.#head = head;
     connection.take(this);
     process.nextTick(() => {
-      if (!this.#isClosed) this.emit('socket', connection.socket);
+      try {
+        if (!this.#isClosed) this.emit('socket', connection.socket);
+      } catch (failure) {
+        this.#connection.abandon(failure);
+      }
     });
   }
 
@@ -103,7 +135,11 @@ export class PlainRequest extends EventEmitter {
   write(chunk: Uint8Array, onTaken: () => void): void {
     const { socket } = this.#connection;
     const written = (error?: Error | null): void => {
-      if (!error && !this.#isClosed) onTaken();
+      try {
+        if (!error && !this.#isClosed) onTaken();
+      } catch (failure) {
+        this.#connection.abandon(failure);
+      }
     };
     if (this.#head === undefined) {
       socket.write(chunk, written);

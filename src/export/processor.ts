@@ -268,8 +268,12 @@ export function within<T>(work: Promise<T>, timeoutMs: number, hold: boolean): P
     const timer = startTimer(() => resolve(undefined), Math.max(timeoutMs, 0));
     if (!hold) timer.unref();
     const settle = (value: T | undefined): void => {
-      stopTimer(timer);
       resolve(value);
+      try {
+        stopTimer(timer);
+      } catch {
+        // It resolves nothing any more.
+      }
     };
     work.then(settle, () => settle(undefined));
   });
@@ -511,9 +515,14 @@ export class BatchSpanProcessor implements SpanProcessor, Flushable {
   }
 
   async #run(): Promise<boolean> {
-    realign();
-    // Bounded by the resource; meanwhile nothing has left the queue, and the end of the process sends it without.
-    if (this.#resource?.asyncAttributesPending) await this.#resource.waitForAsyncAttributes();
+    try {
+      realign();
+      // Bounded by the resource; meanwhile nothing has left the queue, and the end of the process sends it without.
+      if (this.#resource?.asyncAttributesPending) await this.#resource.waitForAsyncAttributes();
+    } catch (error) {
+      // The spans are sent as they are.
+      this.#noteFailure(error);
+    }
     try {
       for (let payload = this.#next(); payload !== undefined; payload = this.#next()) {
         if (this.#isHopeless(payload)) {
@@ -538,12 +547,16 @@ export class BatchSpanProcessor implements SpanProcessor, Flushable {
       return true;
     } catch (error) {
       // A sender never rejects; should it do so all the same, the batch is lost and the next one is tried.
-      log.once('error', 'export-internal', `internal error while exporting: ${String(error)}`);
+      this.#noteFailure(error);
       const payload = this.#inFlight;
       this.#inFlight = undefined;
       if (payload !== undefined) this.#drop(payload, 'export_failed');
       return false;
     }
+  }
+
+  #noteFailure(error: unknown): void {
+    log.once('error', 'export-internal', `internal error while exporting: ${String(error)}`);
   }
 
   /** Takes the next request out of the queue. */

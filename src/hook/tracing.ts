@@ -101,17 +101,18 @@ export class InstrumentationTracing implements Tracing {
   }
 
   bind(owner: object, method: string): void {
+    const guard = this.#guard;
     this.replace(owner, method, (original) => {
       if (!Object.hasOwn(original, 'prototype')) {
         return {
           bound(this: unknown, ...args: unknown[]): unknown {
-            return Reflect.apply(original, this, bindFunctions(args));
+            return Reflect.apply(original, this, bindFunctions(args, guard));
           },
         }.bound;
       }
       return function bound(this: unknown, ...args: unknown[]): unknown {
-        if (new.target !== undefined) return construct(original, bindFunctions(args), new.target, bound);
-        return Reflect.apply(original, this, bindFunctions(args));
+        if (new.target !== undefined) return construct(original, bindFunctions(args, guard), new.target, bound);
+        return Reflect.apply(original, this, bindFunctions(args, guard));
       };
     });
   }
@@ -333,11 +334,15 @@ function construct(original: AnyFunction, args: unknown[], target: unknown, repl
 }
 
 /** Gives the functions among the arguments the context that is active now; in place. */
-function bindFunctions(args: unknown[]): unknown[] {
-  const context = activeContext();
-  for (let i = 0; i < args.length; i++) {
-    const arg = args[i];
-    if (typeof arg === 'function') args[i] = bindFunction(context, arg as AnyFunction);
+function bindFunctions(args: unknown[], guard: Guard): unknown[] {
+  try {
+    const context = activeContext();
+    for (let i = 0; i < args.length; i++) {
+      const arg = args[i];
+      if (typeof arg === 'function') args[i] = bindFunction(context, arg as AnyFunction);
+    }
+  } catch (failure) {
+    guard.fail(failure);
   }
   return args;
 }

@@ -1,4 +1,4 @@
-import type { Operation, Tracing } from '../hook/instrumentation';
+import type { Begun, Operation, Tracing } from '../hook/instrumentation';
 import { CODE_FUNCTION_NAME, HTTP_ROUTE } from '../semconv';
 import { beforeEnd } from './route';
 
@@ -40,42 +40,65 @@ type Next = (this: unknown, error?: unknown, ...rest: unknown[]) => unknown;
 export function runLayer(
   tracing: Tracing,
   layer: Layer,
-  request: object,
+  request: object | undefined,
   original: (...args: never[]) => unknown,
   self: unknown,
   args: unknown[],
 ): unknown {
-  const begun = tracing.begin(layerOperation, { self: layer, args: [] });
-  if (begun?.span === undefined) return Reflect.apply(original, self, args as never);
-  const { context, done } = begun;
-  const last = args.length - 1;
-  const next = args[last];
+  let begun: Begun | undefined;
   let given = args;
-  if (typeof next === 'function' && layer.around !== true) {
-    const caller = tracing.active();
-    given = args.slice();
-    given[last] = function (this: unknown, ...results: unknown[]): unknown {
-      const [error] = results;
-      done(isSignal(error) ? undefined : (error ?? undefined));
-      return tracing.run(caller, next as Next as never, this, results);
-    };
+  try {
+    begun = request === undefined ? undefined : tracing.begin(layerOperation, { self: layer, args: [] });
+    if (begun?.span !== undefined) {
+      const { done } = begun;
+      if (layer.around !== true) given = endingAtNext(tracing, begun, args);
+      beforeEnd(request as object, () => done());
+    }
+  } catch (failure) {
+    tracing.fail(failure);
   }
-  tracing.guard(() => beforeEnd(request, () => done()));
+  if (begun?.span === undefined) return Reflect.apply(original, self, args as never);
   let result: unknown;
   try {
-    result = tracing.run(context, original, self, given);
+    result = tracing.run(begun.context, original, self, given);
   } catch (error) {
-    done(error);
+    begun.end(error);
     throw error;
   }
-  // A branch of our own: what the application gets is its own promise, handled or not.
-  if (result instanceof Promise) {
-    result.then(
-      (value) => done(tracing.guard(() => layer.failure?.(value))),
-      (error) => done(error ?? new Error('rejected without a reason')),
-    );
+  try {
+    endWith(tracing, begun, layer, result);
+  } catch (failure) {
+    tracing.fail(failure);
   }
   return result;
+}
+
+/** The arguments with a `next` that ends the span, where the last one is such a function. */
+function endingAtNext(tracing: Tracing, begun: Begun, args: unknown[]): unknown[] {
+  const last = args.length - 1;
+  const next = args[last];
+  if (typeof next !== 'function') return args;
+  const caller = tracing.active();
+  const given = args.slice();
+  given[last] = function (this: unknown, ...results: unknown[]): unknown {
+    try {
+      const [error] = results;
+      begun.end(isSignal(error) ? undefined : (error ?? undefined));
+    } catch (failure) {
+      tracing.fail(failure);
+    }
+    return tracing.run(caller, next as Next as never, this, results);
+  };
+  return given;
+}
+
+/** A branch of our own: what the application gets is its own promise, handled or not. */
+function endWith(tracing: Tracing, begun: Begun, { failure }: Layer, result: unknown): void {
+  if (!(result instanceof Promise)) return;
+  result.then(
+    (value) => begun.end(tracing.guard(() => failure?.(value))),
+    (error) => tracing.guard(() => begun.end(error ?? new Error('rejected without a reason'))),
+  );
 }
 
 /** What `next` takes to leave a route or a router; no error. */

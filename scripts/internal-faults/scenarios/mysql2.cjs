@@ -138,6 +138,8 @@ exports.start = async () => {
       let leftCalls = 0;
       left.query('SELECT SLEEP(10)', () => leftCalls++);
       left.destroy();
+      // The server would sleep on, and after so many rounds take no more connections. It may be gone by itself.
+      await outcome(promised.query(`KILL ${left.threadId}`));
       const ended = mysql.createConnection({ uri });
       seen.ended = await called((done) => ended.end(done));
       seen.leftCalls = leftCalls;
