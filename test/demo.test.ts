@@ -103,7 +103,7 @@ describe('README', () => {
     const sources = ['src/config.ts', 'src/register.ts'].map(read).join('\n');
     // Quoted names: in comments stand patterns of names too.
     const quoted = new Set(sources.match(/(?<=')(?:(?:OTEL|HOOKLINE)_[A-Z0-9_]*[A-Z0-9]|[A-Z]+_PROXY)(?=')/g));
-    for (const [, suffix] of sources.matchAll(/otlp(?:Value\(|Variable\(reader, )'([A-Z_]+)'/g)) {
+    for (const [, suffix] of sources.matchAll(/otlp(?:Value\(\s*|Variable\(reader, )'([A-Z_]+)'/g)) {
       quoted.add(`OTEL_EXPORTER_OTLP_${suffix}`);
       quoted.add(`OTEL_EXPORTER_OTLP_TRACES_${suffix}`);
     }

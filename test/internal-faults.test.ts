@@ -146,6 +146,8 @@ it('has a scenario for each instrumentation', () => {
   });
   const scenarios = list.trim().split('\n');
   // The one of undici is called after what most applications use of it.
-  const names = definitions.map(({ name }) => (name === 'undici' ? 'fetch' : name));
+  // An application of Next.js has to be built first, which takes longer than all of a brief run.
+  const played = definitions.filter(({ name }) => name !== 'next');
+  const names = played.map(({ name }) => (name === 'undici' ? 'fetch' : name));
   expect(scenarios).toEqual(expect.arrayContaining(names));
 });
