@@ -61,6 +61,18 @@ beforeAll(async () => {
   libraries = await testPackage('express@5.3.0', 'pg@8.23.1');
 });
 
+/** Older Node.js evaluates the files of several --import as they come in, and not one after the other. */
+async function importsInOrder(): Promise<boolean> {
+  const folder = writeFolder({
+    'slow.mjs': `await new Promise((resolve) => setTimeout(resolve, 100)); console.log('slow');`,
+    'fast.mjs': `console.log('fast');`,
+    'app.cjs': '',
+  });
+  const flags = ['slow.mjs', 'fast.mjs'].flatMap((file) => ['--import', pathToFileURL(join(folder, file)).href]);
+  const { stdout } = await runApp(join(folder, 'app.cjs'), { preload: 'none', receiver: false, execArgv: flags });
+  return stdout === 'slow\nfast\n';
+}
+
 describe.each(AGENTS)('beside $name', ({ packages, said, ...entries }) => {
   let folder: string;
   beforeAll(async () => {
@@ -97,12 +109,14 @@ describe.each(AGENTS)('beside $name', ({ packages, said, ...entries }) => {
       });
     const alone = await run(theirs);
     expect(alone).toMatchObject({ stdout: '200 [{"id":7}]\ndone\n', code: 3 });
+    const isOrdered = flag === 'require' || (await importsInOrder());
     const orders = { before: [...ours[flag], ...theirs], after: [...theirs, ...ours[flag]] };
     for (const order of ['before', 'after'] as const) {
       const { stdout, stderr, code, signal, spans } = await run(orders[order]);
       expect({ stdout, code, signal }).toEqual({ stdout: alone.stdout, code: 3, signal: null });
       const lines = stderr.match(/^hookline: .*\n/gm) ?? [];
-      expect(lines.join('')).toMatch(said[order]);
+      if (isOrdered) expect(lines.join('')).toMatch(said[order]);
+      else expect([said.before, said.after].filter((one) => one.test(lines.join('')))).not.toEqual([]);
       expect(withoutPid(stderr.replace(/^hookline: .*\n/gm, ''))).toBe(withoutPid(alone.stderr));
       // To us, what the other agent sends is as any request of the application's.
       const own = spans.filter(({ scope, name }) => scope.name.startsWith('hookline/') && !/^(POST|PUT)$/.test(name));
