@@ -2,6 +2,7 @@ import { DEFAULT_CONFIG as DEFAULTS, deepFreeze, RESOURCE_DETECTOR_NAMES } from 
 import { isHeaderValue, isToken } from './http/token';
 import { LOG_LEVELS, type LogLevel, oneLine } from './log';
 import type { SpanLimits } from './trace/span';
+import { PROXY_VARIABLES } from './variables';
 
 /** The whole configuration: read once from the environment, frozen, every number with its unit in its name. */
 export interface Config {
@@ -379,9 +380,6 @@ export const RESERVED_HEADERS: ReadonlySet<string> = new Set([
   'content-type',
   'transfer-encoding',
 ]);
-
-/** In upper case; `readProxy` says what each is for. */
-const PROXY_VARIABLES = ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'NO_PROXY', 'REQUEST_METHOD'];
 
 /** Above this, Node's timers fire at once instead of late. */
 const MAX_TIMER_MS = 2_147_483_647;

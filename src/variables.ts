@@ -2,13 +2,10 @@ export type Variables = Readonly<Record<string, string | undefined>>;
 
 const PREFIXES = ['OTEL_', 'HOOKLINE_'] as const;
 
-/** Those of others that the configuration reads. */
-const FOREIGN: ReadonlySet<string> = new Set([
-  ...['http_proxy', 'https_proxy', 'all_proxy', 'no_proxy'],
-  ...['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'NO_PROXY'],
-  // Set where HTTP_PROXY is a header of the request (CGI).
-  'REQUEST_METHOD',
-]);
+/** Those of others that the configuration reads, in upper or lower case; the last says that HTTP_PROXY is a header (CGI). */
+export const PROXY_VARIABLES = ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'NO_PROXY', 'REQUEST_METHOD'] as const;
+
+const FOREIGN: ReadonlySet<string> = new Set(PROXY_VARIABLES.flatMap((name) => [name, name.toLowerCase()]));
 
 /**
  * What of the environment the configuration is made of; `undefined` where there is nothing, and the defaults are all. One

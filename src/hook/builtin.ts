@@ -1,5 +1,5 @@
 import { createRequire, syncBuiltinESMExports } from 'node:module';
-import { noteHookFailure } from './hook-failure';
+import { attempt, noteHookFailure } from './hook-failure';
 
 /**
  * Tells when Node loads a built-in module, however the application reached it.
@@ -44,17 +44,17 @@ export function watchBuiltins(
       return work();
     } finally {
       held = false;
-      attempt(drain)();
+      attempt(WATCH, drain)();
     }
   };
 
   const seen = (entry: unknown): void => {
     if (typeof entry !== 'string' || !entry.startsWith(PREFIX)) return;
     const name = entry.slice(PREFIX.length);
-    if (name === HOOKS) queueMicrotask(attempt(onModuleHooks));
+    if (name === HOOKS) queueMicrotask(attempt(WATCH, onModuleHooks));
     if (!wanted(name)) return;
     pending.push(name);
-    queueMicrotask(attempt(drain));
+    queueMicrotask(attempt(WATCH, drain));
   };
 
   const list = (process as unknown as { moduleLoadList?: unknown }).moduleLoadList;
@@ -79,19 +79,11 @@ export interface BuiltinWatch {
 
 const PREFIX = 'NativeModule ';
 
+/** What failed, in messages. */
+const WATCH = 'the watch for built-ins';
+
 /** Loaded on the application's thread with the first asynchronous module hook: `--loader` or `module.register`. */
 const HOOKS = 'internal/modules/esm/hooks';
-
-/** In a microtask, what is thrown would be the application's uncaught exception. */
-function attempt(work: () => void): () => void {
-  return () => {
-    try {
-      work();
-    } catch (error) {
-      noteHookFailure('the watch for built-ins', error);
-    }
-  };
-}
 
 function watchAppends(list: unknown[], seen: (entry: unknown) => void): void {
   const prototype = Object.create(Object.getPrototypeOf(list)) as object;
@@ -104,13 +96,13 @@ function watchAppends(list: unknown[], seen: (entry: unknown) => void): void {
           delete (prototype as Record<number, unknown>)[index];
           arm(index + 1);
         } catch (error) {
-          noteHookFailure('the watch for built-ins', error);
+          noteHookFailure(WATCH, error);
         }
         Object.defineProperty(this, index, { value, writable: true, enumerable: true, configurable: true });
         try {
           seen(value);
         } catch (error) {
-          noteHookFailure('the watch for built-ins', error);
+          noteHookFailure(WATCH, error);
         }
       },
     });

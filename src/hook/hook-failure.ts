@@ -7,3 +7,14 @@ import { describeError, log } from '../log';
 export function noteHookFailure(what: string, error: unknown): void {
   log.once('error', `hook:${what}`, `internal error in ${what}; something may stay untraced: ${describeError(error)}`);
 }
+
+/** `work` for a microtask, where what is thrown would be the application's uncaught exception. */
+export function attempt(what: string, work: () => void): () => void {
+  return () => {
+    try {
+      work();
+    } catch (error) {
+      noteHookFailure(what, error);
+    }
+  };
+}

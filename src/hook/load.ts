@@ -3,7 +3,7 @@ import { describeError, log } from '../log';
 import { watchBuiltins } from './builtin';
 import { type AnyFunction, disguise } from './disguise';
 import type { coverForeignLoaders } from './foreign-loaders';
-import { noteHookFailure } from './hook-failure';
+import { attempt, noteHookFailure } from './hook-failure';
 import { LinkedPackages } from './linked';
 import { locate } from './locate';
 import type { Registry } from './registry';
@@ -90,7 +90,7 @@ export function installHooks(registry: Registry): Hooks {
     linked.forget();
     if (isFirst) hookCompile(registry, linked);
     if (isTypeScriptMain()) coverOnce();
-    else if (hasLoaderFlag()) queueMicrotask(attempt(coverOnce));
+    else if (hasLoaderFlag()) queueMicrotask(attempt('the cover of module hooks', coverOnce));
     foreign?.refresh();
     throughRitm = undefined;
     patchCached(registry, early);
@@ -132,17 +132,6 @@ export interface Hooks {
   refresh(): void;
   /** See `BuiltinWatch.hold`. */
   hold<Result>(work: () => Result): Result;
-}
-
-/** In a microtask, what is thrown would be the application's uncaught exception. */
-function attempt(work: () => void): () => void {
-  return () => {
-    try {
-      work();
-    } catch (error) {
-      noteHookFailure('the cover of module hooks', error);
-    }
-  };
 }
 
 function tryRitm(registry: Registry, packages: ReadonlySet<string>, original: AnyFunction): AnyFunction {
