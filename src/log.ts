@@ -58,8 +58,12 @@ export const log = {
   },
   /** Writes the first message of each `key`. A message that its level suppresses does not use up the key. */
   once(level: MessageLevel, key: string, text: string, error?: unknown): void {
-    if (!isLogged(level) || seen.has(key) || seen.size > MAX_KEYS) return;
-    seen.add(key);
+    try {
+      if (!isLogged(level) || seen.has(key) || seen.size > MAX_KEYS) return;
+      seen.add(key);
+    } catch {
+      return;
+    }
     if (seen.size > MAX_KEYS) {
       message(level, `${MAX_KEYS} different messages were written once each; further ones are left out`, undefined);
     } else {
@@ -69,8 +73,8 @@ export const log = {
 };
 
 function message(level: MessageLevel, text: string, error: unknown): void {
-  if (!isLogged(level)) return;
   try {
+    if (!isLogged(level)) return;
     const full = error === undefined ? text : `${text}: ${describeError(error, isLogged('debug'))}`;
     write(`hookline: ${oneLine(full, MAX_TEXT_LENGTH)}\n`);
   } catch {
