@@ -1,4 +1,4 @@
-import { ProtoWriter } from './encode';
+import { ProtoWriter } from './proto-writer';
 
 /**
  * OTLP/JSON to binary, the inverse of otlp-json.ts. Takes what the specification allows (docs/specification.md, "JSON

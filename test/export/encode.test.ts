@@ -1,6 +1,8 @@
 import type { Attributes, SpanContext } from '@opentelemetry/api';
 import { describe, expect, it } from 'vitest';
-import { encodeResource, encodeSpan, MAX_SPAN_BYTES, ProtoWriter, SpanBatch } from '../../src/export/encode';
+import { encodeResource, encodeSpan, SpanBatch } from '../../src/export/encode';
+import { MAX_SPAN_BYTES } from '../../src/export/encode-attributes';
+import { ProtoWriter } from '../../src/export/proto-writer';
 import { AttributeBlock } from '../../src/trace/attribute-block';
 import type { Span } from '../../src/trace/span';
 import { FLAG_SAMPLED, SpanIdentity } from '../../src/trace/span-identity';

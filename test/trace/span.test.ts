@@ -1,7 +1,8 @@
 import { EventEmitter } from 'node:events';
 import { ROOT_CONTEXT as API_ROOT, type Attributes, type Context, createContextKey, trace } from '@opentelemetry/api';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { encodeSpan, ProtoWriter } from '../../src/export/encode';
+import { encodeSpan } from '../../src/export/encode';
+import { ProtoWriter } from '../../src/export/proto-writer';
 import type { Resource } from '../../src/resource';
 import { AttributeBlock } from '../../src/trace/attribute-block';
 import { captureAttributes, captureValue, cut, truncate } from '../../src/trace/attributes';
