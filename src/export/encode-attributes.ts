@@ -1,6 +1,7 @@
 import type { Attributes } from '@opentelemetry/api';
 import { cut } from '../trace/attributes';
 import type { SpanLimits } from '../trace/span';
+import { shapeOf } from './attribute-shape';
 import {
   MAX_SHORT_LENGTH,
   type ProtoWriter,
@@ -31,6 +32,9 @@ const MAX_KEY_LENGTH = 1024;
 const TAG_FIRST = 0x0a;
 const TAG_SECOND = 0x12;
 
+/** Span.attributes. */
+export const TAG_SPAN_ATTRIBUTE = 0x4a;
+
 /** `KeyValue.key` of each key with the tag of the value behind it. */
 const encodedKeys = new Map<string, Uint8Array>();
 
@@ -57,9 +61,7 @@ export function writeAttributes(
         dropped++;
         continue;
       }
-      if (typeof value === 'string') writeStringAttribute(writer, tag, key, limited(value, limits));
-      else if (typeof value === 'number') writeNumberAttribute(writer, tag, key, value);
-      else writeKeyValue(writer, tag, key, value, limits, 0);
+      writeAttribute(writer, tag, key, value, limits);
       count++;
     } catch (error) {
       if (error instanceof SpanTooLarge) throw error;
@@ -69,6 +71,38 @@ export function writeAttributes(
     }
   }
   return dropped;
+}
+
+/** `writeAttributes` for those of a span, of which many are made by the same piece of code. */
+export function writeSpanAttributes(
+  writer: ProtoWriter,
+  attributes: Attributes,
+  limits: SpanLimits,
+  maxCount: number,
+): number {
+  const keys = Object.keys(attributes);
+  if (keys.length === 0) return 0;
+  if (keys.length <= maxCount) {
+    const start = writer.length;
+    try {
+      if (shapeOf(keys, attributes, limits, writeSpanAttribute)?.write(writer, attributes)) return 0;
+    } catch (error) {
+      if (error instanceof SpanTooLarge) throw error;
+      // One by one, then, and without what cannot be read.
+      writer.length = start;
+    }
+  }
+  return writeAttributes(writer, TAG_SPAN_ATTRIBUTE, attributes, limits, maxCount);
+}
+
+function writeSpanAttribute(writer: ProtoWriter, key: string, value: unknown, limits: SpanLimits): void {
+  if (value !== undefined && key !== '') writeAttribute(writer, TAG_SPAN_ATTRIBUTE, key, value, limits);
+}
+
+function writeAttribute(writer: ProtoWriter, tag: number, key: string, value: unknown, limits: SpanLimits): void {
+  if (typeof value === 'string') writeStringAttribute(writer, tag, key, limited(value, limits));
+  else if (typeof value === 'number') writeNumberAttribute(writer, tag, key, value);
+  else writeKeyValue(writer, tag, key, value, limits, 0);
 }
 
 export function limited(text: string, limits: SpanLimits): string {

@@ -3,7 +3,7 @@ import type { Resource } from '../resource';
 import type { AttributeBlock } from '../trace/attribute-block';
 import type { InstrumentationScope, Span, SpanEvent, SpanLimits, SpanLink } from '../trace/span';
 import type { SpanIdentity } from '../trace/span-identity';
-import { limited, MAX_SPAN_BYTES, writeAttributes } from './encode-attributes';
+import { limited, MAX_SPAN_BYTES, TAG_SPAN_ATTRIBUTE, writeAttributes, writeSpanAttributes } from './encode-attributes';
 import { INITIAL_BYTES, ProtoWriter, putVarint, SpanTooLarge, varintSize } from './proto-writer';
 
 /**
@@ -22,7 +22,6 @@ const FLAG_IS_REMOTE = 0x200;
 
 // Tags: field number << 3 | wire type (0 varint, 1 fixed64, 2 length-delimited, 5 fixed32).
 const TAG_SCOPE_SPANS_SPAN = 0x12;
-const TAG_SPAN_ATTRIBUTE = 0x4a;
 const TAG_EVENT_ATTRIBUTE = 0x1a;
 const TAG_LINK_ATTRIBUTE = 0x22;
 const TAG_FIRST = 0x0a;
@@ -101,7 +100,7 @@ function writeSpan(writer: ProtoWriter, span: Span): void {
   writer.writeString(0x2a, span.name);
   writeTimes(writer, span);
   const room = limits.attributeCountLimit - writeBlocks(writer, span);
-  const dropped = writeAttributes(writer, TAG_SPAN_ATTRIBUTE, span.ownAttributes, limits, room);
+  const dropped = writeSpanAttributes(writer, span.ownAttributes, limits, room);
   writer.writeCount(0x50, span.droppedAttributesCount + dropped);
   for (const event of span.events) writeEvent(writer, event, limits);
   writer.writeCount(0x60, span.droppedEventsCount);
