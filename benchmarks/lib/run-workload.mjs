@@ -17,7 +17,7 @@ export async function measureWorkload(workload, bench, variants = [bench.bare, b
       env: { ...workload.env, ...(lent && { URL: lent.url }) },
     };
     const rounds = [];
-    for (let round = 0; round < (bench.rounds ?? (bench.quick ? 2 : 5)); round++)
+    for (let round = 0; round < (bench.rounds ?? (bench.quick ? 1 : 5)); round++)
       rounds.push(await measureRound(prepared, variants, settings));
     return rounds;
   } finally {
