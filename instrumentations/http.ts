@@ -645,14 +645,16 @@ interface Outgoing {
 function setField(request: ClientRequest, name: string, value: string): void {
   const outgoing = request as unknown as Outgoing;
   const head = outgoing._header;
+  // Whoever writes fields has looked for the first of them.
+  const isKnownMissing = name === 'traceparent';
   if (head === null || head === undefined) {
-    // Whoever writes fields has looked for the first of them.
-    if (name === 'traceparent' || !request.hasHeader(name)) request.setHeader(name, value);
+    if (isKnownMissing || !request.hasHeader(name)) request.setHeader(name, value);
     return;
   }
   // Already serialised (a header list, `Expect`, or `get`, which ends the request), but not on its way: a socket
   // takes it over at the earliest in the next tick.
-  if (!head.endsWith('\r\n\r\n') || head.toLowerCase().includes(`\r\n${name}:`)) return;
+  if (!head.endsWith('\r\n\r\n')) return;
+  if (!isKnownMissing && head.toLowerCase().includes(`\r\n${name}:`)) return;
   const line = `${name}: ${value}\r\n`;
   const longer = `${head.slice(0, -2)}${line}\r\n`;
   if (outgoing._headerSent) {

@@ -34,32 +34,63 @@ const servers = new BlockCache();
 /** The one before: comparing costs less than putting a key together. */
 const lastServer = new BlockSlot();
 
+/** Where the request before went: its URL begins like the next one's, whose path is then all that has to be looked through. */
+class LastOrigin {
+  /** Without user name and password. */
+  authority = '';
+  /** Scheme, authority and a port that is not in it. */
+  prefix = '';
+  /** A `?` in what is no authority, really. */
+  hasQuery = false;
+  #scheme = '';
+  #given = '';
+  #port: number | undefined = undefined;
+
+  repeats(scheme: string, authority: string, port: number | undefined): boolean {
+    return this.#given === authority && this.#scheme === scheme && this.#port === port && this.prefix !== '';
+  }
+
+  set(scheme: string, authority: string, port: number | undefined): void {
+    this.#scheme = scheme;
+    this.#given = authority;
+    this.#port = port;
+    this.authority = authority.slice(authority.lastIndexOf('@') + 1);
+    const isOwnPort = port !== undefined && port !== defaultPort(scheme);
+    const addsPort = isOwnPort && parseAuthority(this.authority)?.port === undefined;
+    this.prefix = `${scheme}://${this.authority}${addsPort ? `:${port}` : ''}`;
+    this.hasQuery = this.prefix.includes('?');
+  }
+}
+
+const lastOrigin = new LastOrigin();
+
+function redacted(url: string, config: HttpConfig): string {
+  return redactTarget(redactUserInfo(url), config.sensitiveQueryParameters);
+}
+
 /** What a client span starts with (conventions: http/http-spans, client). */
 export function clientAttributes(target: ClientTarget, config: HttpConfig, blocks: AttributeBlocks): Attributes {
   const attributes: Attributes = {};
   addMethod(attributes, blocks, target.method, config.knownMethods);
 
   let { scheme, authority } = target;
-  let url: string;
   const absolute = schemeLength(target.path);
   if (target.method === 'CONNECT') {
     // The target is the authority to be reached; the Host header may be the proxy's.
     authority = target.path || authority;
-    url = `${scheme}://${authority}`;
+    attributes[URL_FULL] = redacted(`${scheme}://${authority}`, config);
   } else if (absolute > 0) {
     scheme = target.path.slice(0, absolute).toLowerCase();
     authority = authorityIn(target.path, absolute);
-    url = target.path;
+    attributes[URL_FULL] = redacted(target.path, config);
   } else {
-    const at = authority.lastIndexOf('@');
-    if (at >= 0) authority = authority.slice(at + 1);
-    const port =
-      target.port !== undefined && target.port !== defaultPort(scheme) && parseAuthority(authority)?.port === undefined
-        ? `:${target.port}`
-        : '';
-    url = `${scheme}://${authority}${port}${pathIn(target.path)}`;
+    if (!lastOrigin.repeats(scheme, authority, target.port)) lastOrigin.set(scheme, authority, target.port);
+    ({ authority } = lastOrigin);
+    const path = pathIn(target.path);
+    attributes[URL_FULL] = lastOrigin.hasQuery
+      ? redacted(lastOrigin.prefix + path, config)
+      : lastOrigin.prefix + redactTarget(path, config.sensitiveQueryParameters);
   }
-  attributes[URL_FULL] = redactTarget(redactUserInfo(url), config.sensitiveQueryParameters);
 
   const { port } = target;
   if (!lastServer.repeats(scheme, port, authority)) {
