@@ -5,7 +5,7 @@
 //   node scripts/build.mjs --no-types    without the declarations
 //   node scripts/build.mjs --faults      .dist-faults/, where every function can be made to fail (scripts/internal-faults.mjs)
 import { execFileSync } from 'node:child_process';
-import { readdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -202,6 +202,26 @@ if (!withFaults && !process.argv.includes('--no-types')) {
   execFileSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.types.json'), '--outDir', join(out, 'types')], {
     stdio: 'inherit',
   });
+  keepReachable(join(out, 'types'), ['src/index.d.ts', 'src/register.d.ts']);
 }
 rmSync(dist, { recursive: true, force: true });
 renameSync(out, dist);
+
+/** The compiler declares whatever the entries load; packed are the declarations that those of the entries name. */
+function keepReachable(folder, entries) {
+  const reachable = new Set();
+  const pending = entries.map((entry) => join(folder, entry));
+  for (let file = pending.pop(); file !== undefined; file = pending.pop()) {
+    if (reachable.has(file)) continue;
+    reachable.add(file);
+    const named = readFileSync(file, 'utf8').matchAll(/(?:from |import\()['"](\.[^'"]*)['"]/g);
+    for (const [, specifier] of named) {
+      const target = join(dirname(file), specifier);
+      pending.push(existsSync(`${target}.d.ts`) ? `${target}.d.ts` : join(target, 'index.d.ts'));
+    }
+  }
+  for (const { parentPath, path, name } of readdirSync(folder, { recursive: true, withFileTypes: true })) {
+    const file = join(parentPath ?? path, name);
+    if (name.endsWith('.d.ts') && !reachable.has(file)) rmSync(file);
+  }
+}
