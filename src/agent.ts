@@ -12,6 +12,7 @@ import { supportsSyncHooks } from './hook/sync-hooks';
 import * as logging from './log';
 import { isLogged, log, setLogLevel } from './log';
 import { share } from './shared';
+import * as timers from './timers';
 import { ownVariables, type Variables } from './variables';
 import { VERSION } from './version';
 
@@ -34,7 +35,7 @@ export interface AgentStatus {
 /** Of a process that has made no span. */
 const NOTHING: ProcessorStats = { queued: 0, inFlight: 0, exported: 0, dropped: {} };
 
-share({ log: logging, api });
+share({ log: logging, api, timers });
 
 /**
  * Starts the agent; called once per thread by the preload. Returns a promise only when an instrumentation of the

@@ -2,6 +2,7 @@ import type { Attributes, HrTime, SpanContext, SpanKind, SpanStatus } from '@ope
 import type { BatchConfig } from '../config';
 import { log } from '../log';
 import type { Resource } from '../resource';
+import { stopTimer } from '../timers';
 import { captureProperty, defineAttribute, truncate } from '../trace/attributes';
 import { realign } from '../trace/clock';
 import { ROOT_CONTEXT, runInContext } from '../trace/context';
@@ -297,7 +298,7 @@ export class ExporterProcessor implements SpanProcessor, Flushable {
       const settle = (ok: boolean, problem: string): void => {
         if (settled) return;
         settled = true;
-        clearTimeout(timer);
+        stopTimer(timer);
         if (!ok) log.once('warn', `exporter-${this.#name}`, `exporter ${this.#name} failed: ${problem}`);
         resolve(ok);
       };

@@ -1,6 +1,7 @@
 import type { BatchConfig } from '../config';
 import { log } from '../log';
 import type { Resource } from '../resource';
+import { startTimer, stopTimer } from '../timers';
 import { realign } from '../trace/clock';
 import { runUntraced } from '../trace/context';
 import type { Span, SpanProcessor } from '../trace/span';
@@ -249,10 +250,6 @@ export class DropCounter {
 function add(counts: Partial<Record<DropReason, number>>, reason: DropReason, spans: number): void {
   counts[reason] = (counts[reason] ?? 0) + spans;
 }
-
-// As they are now: a test in the application may install fake timers later.
-const startTimer = setTimeout;
-const stopTimer = clearTimeout;
 
 /** An unref'd timer whose callback runs untraced, whatever context it was started in. */
 export function untracedTimer(callback: () => void, delayMs: number): NodeJS.Timeout {
