@@ -1,5 +1,5 @@
 import type { BatchConfig } from '../config';
-import { describeError, log } from '../log';
+import { log } from '../log';
 import type { Resource } from '../resource';
 import { startTimer, stopTimer } from '../timers';
 import { realign } from '../trace/clock';
@@ -267,7 +267,7 @@ export function untracedTimer(callback: () => void, delayMs: number): NodeJS.Tim
 }
 
 function noteFailure(error: unknown): void {
-  log.once('error', 'export-internal', `internal error while exporting: ${describeError(error)}`);
+  log.internal('export-internal', 'internal error while exporting', error);
 }
 
 /**
@@ -848,7 +848,7 @@ export class BatchSpanProcessor implements SpanProcessor, Flushable {
         this.#drops.count(reason, spans, ''),
       );
     } catch (error) {
-      log.once('error', 'spool-internal', `internal error while opening the spool: ${String(error)}`);
+      log.internal('spool-internal', 'internal error while opening the spool', error);
     }
     return this.#spool;
   }
@@ -962,7 +962,7 @@ function slice(request: Buffer, cut: (sliced: SlicedRequest) => Slice[]): readon
   try {
     return cut(new SlicedRequest(request));
   } catch (error) {
-    log.once('error', 'split-internal', `internal error while cutting a batch: ${String(error)}`);
+    log.internal('split-internal', 'internal error while cutting a batch', error);
     return [];
   }
 }

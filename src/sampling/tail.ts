@@ -104,7 +104,7 @@ export class TailSamplingProcessor implements SpanProcessor, Flushable {
     try {
       if (!this.#closed && isLocalRoot(span)) this.#open(span);
     } catch (error) {
-      log.once('error', 'tail-sampling', 'internal error in tail sampling', error);
+      log.internal('tail-sampling', 'internal error in tail sampling', error);
     }
   }
 
@@ -112,7 +112,7 @@ export class TailSamplingProcessor implements SpanProcessor, Flushable {
     try {
       this.#end(span);
     } catch (error) {
-      log.once('error', 'tail-sampling', 'internal error in tail sampling', error);
+      log.internal('tail-sampling', 'internal error in tail sampling', error);
     }
   }
 
@@ -380,7 +380,7 @@ export class TailSamplingProcessor implements SpanProcessor, Flushable {
     try {
       work();
     } catch (error) {
-      log.once('error', 'tail-sampling', 'internal error in tail sampling', error);
+      log.internal('tail-sampling', 'internal error in tail sampling', error);
     }
   }
 
