@@ -91,7 +91,11 @@ function defineWhenRead(object: object, name: string, make: () => unknown): void
       } catch (error) {
         noteHookFailure('the OpenTelemetry API', error);
       }
-      become(value);
+      try {
+        become(value);
+      } catch (error) {
+        noteHookFailure('the OpenTelemetry API', error);
+      }
       return value;
     },
     set: become,
