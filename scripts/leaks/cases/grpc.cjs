@@ -1,7 +1,13 @@
 // @grpc/grpc-js: client and server of one process, all four kinds of calls.
 const { event, failing, ignore, leftBehind, load } = require('./tools.cjs');
 
+/** What Node's server answers with a closed session, after a thousand streams were reset: many of the variants do that. */
+const MANY_RESETS = { streamResetBurst: 1e9, streamResetRate: 1e9 };
+
 module.exports = async () => {
+  const http2 = require('node:http2');
+  const { createServer } = http2;
+  http2.createServer = (options, ...rest) => createServer({ ...options, ...MANY_RESETS }, ...rest);
   const grpc = load('@grpc/grpc-js');
   const pass = (value) => value;
   const method = (name, requestStream, responseStream) => ({
