@@ -240,7 +240,12 @@ export class ExporterProcessor implements SpanProcessor, Flushable {
     // Also for a run that is under way: whoever asks for everything must not be left with its last few spans.
     this.#all ||= all;
     this.#pumping ??= runInContext(ROOT_CONTEXT.suppress(), () => this.#run())
-      .catch(() => false)
+      .catch((error: unknown) => {
+        log.internal('exporter-internal', `internal error while exporting to ${this.#name}`, error);
+        this.#drops.count('export_failed', this.#inFlight, '');
+        this.#inFlight = 0;
+        return false;
+      })
       .finally(() => {
         this.#pumping = undefined;
         this.#all = false;
