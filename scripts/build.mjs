@@ -64,6 +64,8 @@ const SHARED = {
   'src/exit': 'exit',
   'src/http/route': 'route',
   'src/propagation/trace-state': 'traceState',
+  // Taken at start.
+  'src/timers': 'timers',
   // Without a state, but the encoder is fastest where all blocks are of one class.
   'src/trace/attribute-block': 'attributeBlock',
   'src/trace/clock': 'clock',
@@ -71,7 +73,7 @@ const SHARED = {
   'src/trace/span-identity': 'identity',
 };
 /** What is read at start has these; src/core.ts, which is read before any other file, the rest. */
-const AGENT = ['log', 'api'];
+const AGENT = ['log', 'api', 'timers'];
 const withShared = (names) => ({
   name: 'with-shared',
   setup(bundler) {

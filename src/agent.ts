@@ -10,8 +10,9 @@ import { type Hooks, installHooks } from './hook/load';
 import { type Definition, type InstrumentationStatus, Registry, unknownNames } from './hook/registry';
 import { supportsSyncHooks } from './hook/sync-hooks';
 import * as logging from './log';
-import { isLogged, log, setLogLevel } from './log';
+import { countedInternalErrors, isLogged, log, setLogLevel } from './log';
 import { share } from './shared';
+import * as timers from './timers';
 import { ownVariables, type Variables } from './variables';
 import { VERSION } from './version';
 
@@ -29,12 +30,16 @@ export interface Agent {
 export interface AgentStatus {
   readonly instrumentations: readonly InstrumentationStatus[];
   readonly export: ProcessorStats;
+  /** Errors of the agent's own that belong to no instrumentation: of its start, its load hooks, the export. */
+  readonly failures: number;
+  /** The first of them. */
+  readonly firstError: string | undefined;
 }
 
 /** Of a process that has made no span. */
 const NOTHING: ProcessorStats = { queued: 0, inFlight: 0, exported: 0, dropped: {} };
 
-share({ log: logging, api });
+share({ log: logging, api, timers });
 
 /**
  * Starts the agent; called once per thread by the preload. Returns a promise only when an instrumentation of the
@@ -50,6 +55,7 @@ export function start(): Promise<void> | undefined {
 
   const channels = new Channels();
   let core: Core | undefined;
+  let coreFailure: { readonly error: unknown } | undefined;
   const env = startEnvironment(config, process.env);
   let hooks: Hooks | undefined;
   const makeCore = (): Core =>
@@ -60,11 +66,18 @@ export function start(): Promise<void> | undefined {
     });
   const getCore = (): Core => {
     if (core !== undefined) return core;
+    // Once: parts of it may be in place, and a second try would add to them.
+    if (coreFailure !== undefined) throw coreFailure.error;
     // What is seen to be loaded while its files are read would be patched with one that is half there.
     const hold = hooks?.hold ?? ((work) => work());
     return hold(() => {
-      core = makeCore();
-      return core;
+      try {
+        core = makeCore();
+        return core;
+      } catch (error) {
+        coreFailure = { error };
+        throw error;
+      }
     });
   };
   if (env === undefined) getCore();
@@ -87,7 +100,10 @@ export function start(): Promise<void> | undefined {
     config,
     flush: (timeoutMs = config.batch.exportTimeoutMs) => core?.flush(timeoutMs) ?? Promise.resolve(true),
     memory: () => core?.memory(),
-    status: () => ({ instrumentations: registry.status(), export: core?.stats() ?? NOTHING }),
+    status: () => {
+      const { count: failures, first: firstError } = countedInternalErrors();
+      return { instrumentations: registry.status(), export: core?.stats() ?? NOTHING, failures, firstError };
+    },
   };
   Object.defineProperty(globalThis, Symbol.for('hookline'), { value: agent, configurable: true });
 

@@ -1,4 +1,5 @@
 import { API_KEY, type ApiGlobals, OWNED, ours, versionByType } from './api';
+import { noteHookFailure } from './hook/hook-failure';
 import type { Instrumentation } from './hook/instrumentation';
 import { log } from './log';
 
@@ -46,35 +47,38 @@ export function patchApiGlobals(exports: unknown): boolean {
 
   const replacement: GlobalUtils = {
     registerGlobal(type, instance, ...rest) {
-      const api = ours();
-      if (api === undefined) return original.registerGlobal(type, instance, ...rest);
-      if (OWNED.has(type)) {
-        declineSdk();
-        return false;
+      let registered: boolean | undefined;
+      try {
+        registered = registerBesideUs(type, instance, rest.includes(true), version);
+      } catch (error) {
+        noteHookFailure('the OpenTelemetry API', error);
       }
-      const allowOverride = rest.includes(true);
-      // The copy reports the duplicate itself, in its own words and to the logger that it was given.
-      if (api[type] && !allowOverride) return original.registerGlobal(type, instance, ...rest);
-      api[type] = instance;
-      versionByType.set(type, version());
-      return true;
+      return registered ?? original.registerGlobal(type, instance, ...rest);
     },
 
     getGlobal(type) {
       // What another copy registered may lack what this one calls: each type keeps the rule for its own version.
-      if (versionByType.has(type) && ours() !== undefined && !isCompatible(version(), versionByType.get(type))) {
-        return undefined;
+      try {
+        if (versionByType.has(type) && ours() !== undefined && !isCompatible(version(), versionByType.get(type))) {
+          return undefined;
+        }
+      } catch (error) {
+        noteHookFailure('the OpenTelemetry API', error);
       }
       return original.getGlobal(type);
     },
 
     unregisterGlobal(type, ...rest) {
-      if (ours() !== undefined) {
-        if (OWNED.has(type)) {
-          log.debug(`the application disabled the OpenTelemetry API's ${type}, which stays with the agent`);
-          return;
+      try {
+        if (ours() !== undefined) {
+          if (OWNED.has(type)) {
+            log.debug(`the application disabled the OpenTelemetry API's ${type}, which stays with the agent`);
+            return;
+          }
+          versionByType.delete(type);
         }
-        versionByType.delete(type);
+      } catch (error) {
+        noteHookFailure('the OpenTelemetry API', error);
       }
       original.unregisterGlobal(type, ...rest);
     },
@@ -92,6 +96,26 @@ export function patchApiGlobals(exports: unknown): boolean {
 
 function attemptAssign(target: GlobalUtils, source: GlobalUtils): void {
   for (const name of Object.keys(source) as (keyof GlobalUtils)[]) Reflect.set(target, name, source[name]);
+}
+
+/** Whether it was registered; `undefined` where that is for the copy to do. */
+function registerBesideUs(
+  type: string,
+  instance: unknown,
+  allowOverride: boolean,
+  version: () => string | undefined,
+): boolean | undefined {
+  const api = ours();
+  if (api === undefined) return undefined;
+  if (OWNED.has(type)) {
+    declineSdk();
+    return false;
+  }
+  // The copy reports the duplicate itself, in its own words and to the logger that it was given.
+  if (api[type] && !allowOverride) return undefined;
+  api[type] = instance;
+  versionByType.set(type, version());
+  return true;
 }
 
 function declineSdk(): void {

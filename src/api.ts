@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, sep } from 'node:path';
 import type { ContextManager, TextMapPropagator, TracerProvider } from '@opentelemetry/api';
+import { noteHookFailure } from './hook/hook-failure';
 import { log } from './log';
 
 /** Where every copy of @opentelemetry/api 1.x looks for what is registered. */
@@ -72,7 +73,10 @@ export function registerApi(parts: () => ApiParts): boolean {
   return true;
 }
 
-/** A property like any other, but for its value, which is made when it is read for the first time. */
+/**
+ * A property like any other, but for its value, which is made when it is read for the first time. When that fails, the API is
+ * what it is where nobody registered: its reader is the application.
+ */
 function defineWhenRead(object: object, name: string, make: () => unknown): void {
   const become = (value: unknown): void => {
     Object.defineProperty(object, name, { value, configurable: true, enumerable: true, writable: true });
@@ -81,8 +85,17 @@ function defineWhenRead(object: object, name: string, make: () => unknown): void
     configurable: true,
     enumerable: true,
     get() {
-      const value = make();
-      become(value);
+      let value: unknown;
+      try {
+        value = make();
+      } catch (error) {
+        noteHookFailure('the OpenTelemetry API', error);
+      }
+      try {
+        become(value);
+      } catch (error) {
+        noteHookFailure('the OpenTelemetry API', error);
+      }
       return value;
     },
     set: become,

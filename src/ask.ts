@@ -1,6 +1,7 @@
 import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { describeConnectionError } from './log';
+import { startTimer, stopTimer } from './timers';
 
 export interface AskOptions {
   /** Default GET, or POST with a body. */
@@ -34,10 +35,6 @@ export class StatusError extends Error {
 
 /** One request to an http: or https: URL. Rejects with an Error unless the status is 200. */
 export type Ask = (url: string, options?: AskOptions) => Promise<Answer>;
-
-// As they are now: a test in the application may install fake timers later.
-const startTimer = setTimeout;
-const stopTimer = clearTimeout;
 
 /** Never keeps the process alive once it is connected. To be called in a context that is not traced. */
 export function ask(url: string, options: AskOptions & AskLimits): Promise<Answer> {

@@ -17,6 +17,8 @@ const STDERR = 2;
 
 let threshold = LOG_LEVELS.indexOf('warn');
 const seen = new Set<string>();
+/** What `internal` was told. */
+const internalErrors: { count: number; first: string | undefined } = { count: 0, first: undefined };
 let write = writeToStderr;
 
 /** From now on only messages of `level` and quieter levels are written; `warn` until called. */
@@ -34,9 +36,16 @@ export function setLogSink(sink: ((line: string) => void) | undefined): void {
   write = sink ?? writeToStderr;
 }
 
-/** Forgets which keys `once` has seen. */
+/** Forgets which keys `once` has seen, and the internal errors. */
 export function forgetLoggedKeys(): void {
   seen.clear();
+  internalErrors.count = 0;
+  internalErrors.first = undefined;
+}
+
+/** Errors of the agent's own that belong to no instrumentation, for the status: how many, and the first one. */
+export function countedInternalErrors(): { readonly count: number; readonly first: string | undefined } {
+  return internalErrors;
 }
 
 /**
@@ -55,6 +64,12 @@ export const log = {
   },
   debug(text: string, error?: unknown): void {
     message('debug', text, error);
+  },
+  /** An error of the agent's own that belongs to no instrumentation: it is counted, and the first of each `key` is written. */
+  internal(key: string, text: string, error: unknown): void {
+    internalErrors.count++;
+    internalErrors.first ??= `${text}: ${describeError(error)}`;
+    log.once('error', key, text, error);
   },
   /** Writes the first message of each `key`. A message that its level suppresses does not use up the key. */
   once(level: MessageLevel, key: string, text: string, error?: unknown): void {

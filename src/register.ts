@@ -26,11 +26,17 @@ function start(): unknown {
     return undefined;
   }
   try {
-    return (require('./agent.js') as { start(): unknown }).start();
+    const pending = (require('./agent.js') as { start(): Promise<void> | undefined }).start();
+    // The application waits for it, and would not start at all.
+    return pending?.then(undefined, couldNotStart);
   } catch (error) {
-    process.stderr.write(`hookline: could not start, nothing is traced: ${String(error)}\n`);
-    return undefined;
+    return couldNotStart(error);
   }
+}
+
+function couldNotStart(error: unknown): undefined {
+  process.stderr.write(`hookline: could not start, nothing is traced: ${String(error)}\n`);
+  return undefined;
 }
 
 function isDisabled(): boolean {

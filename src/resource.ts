@@ -3,6 +3,7 @@ import { basename, dirname, join, sep } from 'node:path';
 import type { Attributes } from '@opentelemetry/api';
 import type { Config, ResourceDetectorName } from './config';
 import { detectKubernetes, KUBERNETES_SOURCES } from './resource/kubernetes';
+import { startTimer } from './timers';
 import { ROOT_CONTEXT, runInContext } from './trace/context';
 import { hex32, randomInt32 } from './trace/id';
 import { VERSION } from './version';
@@ -51,9 +52,6 @@ const DETECTORS: Readonly<Record<ResourceDetectorName, () => Attributes>> = {
   process: detectProcess,
   serviceinstance: () => ({ 'service.instance.id': randomUuid() }),
 };
-
-// As it is now: a test in the application may install fake timers later.
-const startTimer = setTimeout;
 
 type ResourceConfig = Pick<
   Config,

@@ -5,7 +5,7 @@ import type * as Api from '@opentelemetry/api';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { registerApi } from '../src/api';
 import { patchApiGlobals } from '../src/api-copies';
-import { forgetLoggedKeys, setLogLevel, setLogSink } from '../src/log';
+import { countedInternalErrors, forgetLoggedKeys, setLogLevel, setLogSink } from '../src/log';
 import { createPropagator } from '../src/propagation/composite';
 import { toTextMapPropagator } from '../src/propagation/text-map';
 import { createResource } from '../src/resource';
@@ -101,6 +101,25 @@ describe('registerApi', () => {
     proxy.setDelegate({} as never);
     proxy.getDelegateTracer('x')?.startSpan('delegated').end();
     expect(ended).toHaveLength(1);
+  });
+
+  it('leaves the API as it is without a registration when what was registered cannot be made', () => {
+    registerApi(() => {
+      throw new Error('no core');
+    });
+    const { api } = freshCopy(true);
+    const span = api.trace.getTracer('x').startSpan('not ours');
+    span.end();
+    expect(span.isRecording()).toBe(false);
+    expect(api.context.with(api.ROOT_CONTEXT, () => 'returned')).toBe('returned');
+    api.propagation.inject(api.context.active(), {});
+    expect(lines).toEqual([
+      'hookline: internal error in the OpenTelemetry API; something may stay untraced: no core\n',
+    ]);
+    expect(countedInternalErrors()).toEqual({
+      count: 3,
+      first: 'internal error in the OpenTelemetry API; something may stay untraced: no core',
+    });
   });
 
   it('registers once', () => {

@@ -4,7 +4,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildSync } from 'esbuild';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
-import { describeError, forgetLoggedKeys, isLogged, log, oneLine, setLogLevel, setLogSink } from '../src/log';
+import {
+  countedInternalErrors,
+  describeError,
+  forgetLoggedKeys,
+  isLogged,
+  log,
+  oneLine,
+  setLogLevel,
+  setLogSink,
+} from '../src/log';
 
 describe('log', () => {
   let lines: string[] = [];
@@ -14,6 +23,20 @@ describe('log', () => {
     setLogSink((line) => void lines.push(line));
     setLogLevel('warn');
     forgetLoggedKeys();
+  });
+
+  it('counts internal errors, and writes the first of each key', () => {
+    setLogLevel('none');
+    log.internal('a', 'internal error in a', new Error('first'));
+    setLogLevel('warn');
+    log.internal('a', 'internal error in a', new Error('second'));
+    log.internal('a', 'internal error in a', new Error('third'));
+    log.internal('b', 'internal error in b', Object.create(null));
+    expect(lines).toEqual([
+      'hookline: internal error in a: second\n',
+      'hookline: internal error in b: an error that cannot be described\n',
+    ]);
+    expect(countedInternalErrors()).toEqual({ count: 4, first: 'internal error in a: first' });
   });
 
   it('writes warnings and errors by default', () => {

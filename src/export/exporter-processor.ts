@@ -2,6 +2,7 @@ import type { Attributes, HrTime, SpanContext, SpanKind, SpanStatus } from '@ope
 import type { BatchConfig } from '../config';
 import { log } from '../log';
 import type { Resource } from '../resource';
+import { stopTimer } from '../timers';
 import { captureProperty, defineAttribute, truncate } from '../trace/attributes';
 import { realign } from '../trace/clock';
 import { ROOT_CONTEXT, runInContext } from '../trace/context';
@@ -239,7 +240,12 @@ export class ExporterProcessor implements SpanProcessor, Flushable {
     // Also for a run that is under way: whoever asks for everything must not be left with its last few spans.
     this.#all ||= all;
     this.#pumping ??= runInContext(ROOT_CONTEXT.suppress(), () => this.#run())
-      .catch(() => false)
+      .catch((error: unknown) => {
+        log.internal('exporter-internal', `internal error while exporting to ${this.#name}`, error);
+        this.#drops.count('export_failed', this.#inFlight, '');
+        this.#inFlight = 0;
+        return false;
+      })
       .finally(() => {
         this.#pumping = undefined;
         this.#all = false;
@@ -297,7 +303,7 @@ export class ExporterProcessor implements SpanProcessor, Flushable {
       const settle = (ok: boolean, problem: string): void => {
         if (settled) return;
         settled = true;
-        clearTimeout(timer);
+        stopTimer(timer);
         if (!ok) log.once('warn', `exporter-${this.#name}`, `exporter ${this.#name} failed: ${problem}`);
         resolve(ok);
       };

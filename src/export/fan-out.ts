@@ -87,7 +87,7 @@ function attempt<T>(call: () => T, otherwise: T): T {
   try {
     return call();
   } catch (error) {
-    log.once('error', 'fan-out', `internal error in an exporter: ${String(error)}`);
+    log.internal('fan-out', 'internal error in an exporter', error);
     return otherwise;
   }
 }

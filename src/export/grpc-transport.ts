@@ -1,6 +1,7 @@
 import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import { log } from '../log';
+import { stopTimer } from '../timers';
 import { connectHttp2 } from './connection';
 import { type Endpoint, readTlsFiles } from './endpoint';
 import { grpcCall } from './grpc-call';
@@ -49,8 +50,8 @@ export class GrpcTransport implements Transport {
       const settle = (attempt: Attempt): void => {
         if (settled) return;
         settled = true;
-        clearTimeout(timer);
-        if (progressTimer !== undefined) clearTimeout(progressTimer);
+        stopTimer(timer);
+        if (progressTimer !== undefined) stopTimer(progressTimer);
         this.#cancel = undefined;
         this.#stream = undefined;
         this.#finished = false;
@@ -90,7 +91,7 @@ export class GrpcTransport implements Transport {
           {
             onSent: () => {
               this.#finished = true;
-              if (progressTimer !== undefined) clearTimeout(progressTimer);
+              if (progressTimer !== undefined) stopTimer(progressTimer);
             },
             onAnswer: ({ httpStatus, label, retryAfter, body: message }) => {
               session.off('error', onSessionError);

@@ -1,5 +1,6 @@
 import type { HttpTarget } from '../config';
 import { log } from '../log';
+import { stopTimer } from '../timers';
 import { ROOT_CONTEXT, runInContext, runUntraced } from '../trace/context';
 import type { Authorization, Authorized, OutgoingRequest } from './auth/authorization';
 import { authorityOf, type Endpoint, isLoopback, isRetryableStatus, toEndpoint, withHeaders } from './endpoint';
@@ -194,7 +195,7 @@ export class HttpSender implements Sender {
         // An answer that comes too late must not touch what is waited for by then.
         if (settled) return;
         settled = true;
-        clearTimeout(timer);
+        stopTimer(timer);
         this.#cancel = undefined;
         resolve(outcome);
       };
@@ -256,7 +257,7 @@ export class HttpSender implements Sender {
         resolve(true);
       }, delayMs);
       this.#cancel = () => {
-        clearTimeout(timer);
+        stopTimer(timer);
         this.#cancel = undefined;
         resolve(false);
       };

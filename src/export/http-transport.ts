@@ -1,6 +1,7 @@
 import type { ClientRequest, ClientRequestArgs, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { log } from '../log';
+import { stopTimer } from '../timers';
 import { createHttpConnection, type TunnelOptions } from './connection';
 import { type Endpoint, forwardProxy, readTlsFiles, requestOptions } from './endpoint';
 import { PlainConnection, type PlainRequest } from './plain-request';
@@ -117,9 +118,9 @@ export class HttpTransport implements Transport {
       const settle = (attempt: Attempt): void => {
         if (settled) return;
         settled = true;
-        clearTimeout(timer);
-        if (connectTimer !== undefined) clearTimeout(connectTimer);
-        if (stallTimer !== undefined) clearTimeout(stallTimer);
+        stopTimer(timer);
+        if (connectTimer !== undefined) stopTimer(connectTimer);
+        if (stallTimer !== undefined) stopTimer(stallTimer);
         this.#cancel = undefined;
         this.#request = undefined;
         this.#finished = false;
@@ -152,7 +153,7 @@ export class HttpTransport implements Transport {
       // A write that the peer does not take holds the process, which nothing can unref: it is given up when it stands
       // still for as long as a connection may take.
       const watchProgress = (): void => {
-        if (stallTimer !== undefined) clearTimeout(stallTimer);
+        if (stallTimer !== undefined) stopTimer(stallTimer);
         stallTimer = untracedTimer(
           caught(() => {
             this.connectGivenUpMs = performance.now();
@@ -179,14 +180,14 @@ export class HttpTransport implements Transport {
         socket.on('connectionAttempt', unref);
         const connected = caught(() => {
           socket.removeListener('connectionAttempt', unref);
-          if (connectTimer !== undefined) clearTimeout(connectTimer);
+          if (connectTimer !== undefined) stopTimer(connectTimer);
           socket.unref();
           watchProgress();
         });
         socket.once('connect', connected);
       };
       const finished = (): void => {
-        if (stallTimer !== undefined) clearTimeout(stallTimer);
+        if (stallTimer !== undefined) stopTimer(stallTimer);
         if (this.#request === request) this.#finished = true;
       };
       const failed = (error: NodeJS.ErrnoException): void => {

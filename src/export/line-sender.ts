@@ -40,7 +40,7 @@ export class LineSender implements Sender {
     try {
       line = Buffer.concat([toOtlpJson(request), NEWLINE]);
     } catch (error) {
-      log.once('error', 'line-internal', `internal error while writing spans: ${String(error)}`);
+      log.internal('line-internal', 'internal error while writing spans', error);
       return 'refused';
     }
     try {

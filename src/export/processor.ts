@@ -1,6 +1,7 @@
 import type { BatchConfig } from '../config';
 import { log } from '../log';
 import type { Resource } from '../resource';
+import { startTimer, stopTimer } from '../timers';
 import { realign } from '../trace/clock';
 import { runUntraced } from '../trace/context';
 import type { Span, SpanProcessor } from '../trace/span';
@@ -251,13 +252,23 @@ function add(counts: Partial<Record<DropReason, number>>, reason: DropReason, sp
   counts[reason] = (counts[reason] ?? 0) + spans;
 }
 
-// As they are now: a test in the application may install fake timers later.
-const startTimer = setTimeout;
-const stopTimer = clearTimeout;
-
-/** An unref'd timer whose callback runs untraced, whatever context it was started in. */
+/**
+ * An unref'd timer whose callback runs untraced, whatever context it was started in. Nobody else is on its stack: what it
+ * throws would be the application's uncaught exception.
+ */
 export function untracedTimer(callback: () => void, delayMs: number): NodeJS.Timeout {
-  return runUntraced(() => startTimer(callback, delayMs).unref());
+  const guarded = (): void => {
+    try {
+      callback();
+    } catch (error) {
+      noteFailure(error);
+    }
+  };
+  return runUntraced(() => startTimer(guarded, delayMs).unref());
+}
+
+function noteFailure(error: unknown): void {
+  log.internal('export-internal', 'internal error while exporting', error);
 }
 
 /**
@@ -505,13 +516,17 @@ export class BatchSpanProcessor implements SpanProcessor, Flushable {
     return this.#pumping;
   }
 
-  /** The sender takes one request at a time, whether it is fresh or from the spool. */
+  /** The sender takes one request at a time, whether it is fresh or from the spool. Never rejects: timers wait for nothing. */
   #alone(work: () => Promise<boolean>): Promise<boolean> {
     return runUntraced(work).finally(() => {
       this.#pumping = undefined;
-      // Sealed between the last look and now.
-      if (this.#hasWork()) this.#sendSoon();
-      this.#reportDrained();
+      try {
+        // Sealed between the last look and now.
+        if (this.#hasWork()) this.#sendSoon();
+        this.#reportDrained();
+      } catch (error) {
+        noteFailure(error);
+      }
     });
   }
 
@@ -522,7 +537,7 @@ export class BatchSpanProcessor implements SpanProcessor, Flushable {
       if (this.#resource?.asyncAttributesPending) await this.#resource.waitForAsyncAttributes();
     } catch (error) {
       // The spans are sent as they are.
-      this.#noteFailure(error);
+      noteFailure(error);
     }
     try {
       for (let payload = this.#next(); payload !== undefined; payload = this.#next()) {
@@ -548,16 +563,12 @@ export class BatchSpanProcessor implements SpanProcessor, Flushable {
       return true;
     } catch (error) {
       // A sender never rejects; should it do so all the same, the batch is lost and the next one is tried.
-      this.#noteFailure(error);
+      noteFailure(error);
       const payload = this.#inFlight;
       this.#inFlight = undefined;
       if (payload !== undefined) this.#drop(payload, 'export_failed');
       return false;
     }
-  }
-
-  #noteFailure(error: unknown): void {
-    log.once('error', 'export-internal', `internal error while exporting: ${String(error)}`);
   }
 
   /** Takes the next request out of the queue. */
@@ -838,7 +849,7 @@ export class BatchSpanProcessor implements SpanProcessor, Flushable {
         this.#drops.count(reason, spans, ''),
       );
     } catch (error) {
-      log.once('error', 'spool-internal', `internal error while opening the spool: ${String(error)}`);
+      log.internal('spool-internal', 'internal error while opening the spool', error);
     }
     return this.#spool;
   }
@@ -898,7 +909,7 @@ export class BatchSpanProcessor implements SpanProcessor, Flushable {
       this.#replaySoon();
       return true;
     } catch (error) {
-      log.once('error', 'export-internal', `internal error while exporting: ${String(error)}`);
+      noteFailure(error);
       this.#replay?.batch.done();
       this.#drops.count('export_failed', spansOf(this.#replay?.parts), '');
       this.#replay = undefined;
@@ -952,7 +963,7 @@ function slice(request: Buffer, cut: (sliced: SlicedRequest) => Slice[]): readon
   try {
     return cut(new SlicedRequest(request));
   } catch (error) {
-    log.once('error', 'split-internal', `internal error while cutting a batch: ${String(error)}`);
+    log.internal('split-internal', 'internal error while cutting a batch', error);
     return [];
   }
 }

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import { stopTimer } from '../timers';
 import { authorityOf, type Endpoint, serverName } from './endpoint';
 import type { HttpProxy } from './proxy';
 import { describe, isTlsFault } from './transport';
@@ -27,7 +28,7 @@ export function openTunnel(
   const settle = (): boolean => {
     if (settled) return false;
     settled = true;
-    clearTimeout(timer);
+    stopTimer(timer);
     return true;
   };
   const fail = (error: NodeJS.ErrnoException): void => {
@@ -42,7 +43,7 @@ export function openTunnel(
   timer = startTimer(() => giveUp('CONNECT_TIMEOUT', 'no connection in time'), stepMs);
   socket.once(proxy.secure ? 'secureConnect' : 'connect', () => {
     if (settled) return;
-    clearTimeout(timer);
+    stopTimer(timer);
     timer = startTimer(() => giveUp('PROXY_TIMEOUT', 'no answer in time'), stepMs);
   });
 

@@ -39,7 +39,7 @@ export interface InstrumentationStatus {
   readonly patched: readonly string[];
   /** `module@version (accepted range)` of each copy that was left alone. */
   readonly skipped: readonly string[];
-  /** Errors of its own; it is off after a few. */
+  /** Errors of its own; it is off after a few, and after one that kept it from being loaded. */
   readonly failures: number;
   /** The first of them. */
   readonly firstError: string | undefined;
@@ -124,6 +124,7 @@ interface Manifest {
 export class Registry {
   readonly #byModule = new Map<string, Definition[]>();
   readonly #loaded = new Map<Definition, Loaded | undefined>();
+  readonly #guards = new Map<Definition, Guard>();
   readonly #patched = new WeakMap<Target, WeakSet<object>>();
   readonly #manifests = new Map<string, Manifest | undefined>();
   readonly #patchedNames = new Map<Definition, Set<string>>();
@@ -217,12 +218,15 @@ export class Registry {
   load(definition: Definition): Loaded | undefined {
     if (this.#loaded.has(definition)) return this.#loaded.get(definition);
     const guard = new Guard(definition.name);
+    this.#guards.set(definition, guard);
     let loaded: Loaded | undefined;
     try {
       // In this order: what its file is built without comes with the core.
       const tracing = this.makeTracing(definition.name, guard);
       loaded = { instrumentation: definition.load(), guard, tracing };
     } catch (error) {
+      guard.fail(error);
+      guard.off = true;
       log.error(`instrumentation ${definition.name} could not be loaded: ${String(error)}`);
     }
     this.#loaded.set(definition, loaded);
@@ -232,7 +236,7 @@ export class Registry {
 
   status(): InstrumentationStatus[] {
     return this.#definitions.map((definition) => {
-      const guard = this.#loaded.get(definition)?.guard;
+      const guard = this.#guards.get(definition);
       return {
         name: definition.name,
         enabled: this.#enabled.includes(definition),

@@ -307,7 +307,7 @@ class RunningOperation implements Begun {
       this.#guard.fail(failure);
     }
     try {
-      span.end();
+      span.finish();
     } catch (failure) {
       this.#guard.fail(failure);
     }

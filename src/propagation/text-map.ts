@@ -27,7 +27,11 @@ export function toTextMapPropagator(propagator: Propagator): TextMapPropagator {
     },
 
     fields(): string[] {
-      return [...propagator.fields];
+      try {
+        return [...propagator.fields];
+      } catch {
+        return [];
+      }
     },
   };
 }

@@ -1,5 +1,6 @@
 import type { Attributes } from '@opentelemetry/api';
 import { describeError, log } from '../log';
+import { startTimer, stopTimer } from '../timers';
 import { ROOT_CONTEXT, runInContext } from '../trace/context';
 import { awsDetector } from './aws';
 import { azureDetector } from './azure';
@@ -10,10 +11,6 @@ import { type CloudDetector, processSources } from './sources';
 const VARIABLE = 'OTEL_NODE_RESOURCE_DETECTORS';
 
 const CLOUDS: Readonly<Record<string, CloudDetector>> = { aws: awsDetector, azure: azureDetector, gcp: gcpDetector };
-
-// As they are now: a test in the application may install fake timers later.
-const startTimer = setTimeout;
-const stopTimer = clearTimeout;
 
 /** What a detector knows without asking anyone or running foreign code. */
 export function known(name: string): Attributes {

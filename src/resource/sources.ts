@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Attributes } from '@opentelemetry/api';
 import { type Ask, ask } from '../ask';
+import { startTimer } from '../timers';
 import { nowMs } from '../trace/clock';
 
 /** Where a cloud detector looks; tests have their own. */
@@ -71,9 +72,6 @@ const CONNECT_TIMEOUT_MS = 300;
 /** An instance's description has some kilobytes; what users may add to it is up to 64 KiB. */
 const MAX_RESPONSE_BYTES = 256 * 1024;
 const PAUSE_MS = 250;
-
-// As it is now: a test in the application may install fake timers later.
-const startTimer = setTimeout;
 
 /** This process's own, for a detection that takes at most `timeoutMs`. */
 export function processSources(timeoutMs: number): CloudSources {

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { type AskLimits, ask as request } from '../ask';
 import { describeConnectionError, log, oneLine } from '../log';
+import { startTimer, stopTimer } from '../timers';
 import { nowMs } from '../trace/clock';
 import { ROOT_CONTEXT, runInContext } from '../trace/context';
 
@@ -10,10 +11,6 @@ import { ROOT_CONTEXT, runInContext } from '../trace/context';
 const LIMITS: AskLimits = { timeoutMs: 5_000, connectTimeoutMs: 1_000, maxResponseBytes: 1024 * 1024 };
 const MIN_LOG_INTERVAL_MS = 60_000;
 const MAX_SHOWN_LENGTH = 100;
-
-// As they are now: a test in the application may install fake timers later.
-const startTimer = setTimeout;
-const stopTimer = clearTimeout;
 
 /** Calls back once, in a context that is not traced. */
 export function later(callback: () => void, delayMs: number): NodeJS.Timeout {

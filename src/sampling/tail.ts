@@ -3,6 +3,7 @@ import { armSignals, disarmSignals } from '../exit';
 import type { Loss } from '../export/losses';
 import type { DropReason, Flushable, PendingListener, ProcessorStats } from '../export/processor';
 import { log } from '../log';
+import { startTimer, stopTimer } from '../timers';
 import { nowMs } from '../trace/clock';
 import { ROOT_CONTEXT, runInContext } from '../trace/context';
 import type { Span, SpanProcessor } from '../trace/span';
@@ -46,10 +47,6 @@ interface Trace {
   /** Monotonic milliseconds since when its last root has ended; meaningful while it is closing. */
   closedMs: number;
 }
-
-// As they are now: a test in the application may install fake timers later.
-const startTimer = setTimeout;
-const stopTimer = clearTimeout;
 
 /**
  * Tail sampling within one process: holds the spans of a trace until its local roots (a request that came in, a job) have
@@ -107,7 +104,7 @@ export class TailSamplingProcessor implements SpanProcessor, Flushable {
     try {
       if (!this.#closed && isLocalRoot(span)) this.#open(span);
     } catch (error) {
-      log.once('error', 'tail-sampling', 'internal error in tail sampling', error);
+      log.internal('tail-sampling', 'internal error in tail sampling', error);
     }
   }
 
@@ -115,7 +112,7 @@ export class TailSamplingProcessor implements SpanProcessor, Flushable {
     try {
       this.#end(span);
     } catch (error) {
-      log.once('error', 'tail-sampling', 'internal error in tail sampling', error);
+      log.internal('tail-sampling', 'internal error in tail sampling', error);
     }
   }
 
@@ -383,7 +380,7 @@ export class TailSamplingProcessor implements SpanProcessor, Flushable {
     try {
       work();
     } catch (error) {
-      log.once('error', 'tail-sampling', 'internal error in tail sampling', error);
+      log.internal('tail-sampling', 'internal error in tail sampling', error);
     }
   }
 

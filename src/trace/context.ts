@@ -1,8 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Span as ApiSpan, Context, ContextManager } from '@opentelemetry/api';
-import { NonRecordingSpan } from './non-recording-span';
+import { noteApiFailure } from './api-failure';
+import { NO_SPAN, NonRecordingSpan } from './non-recording-span';
 import { Span } from './span';
-import { SpanIdentity } from './span-identity';
+import { NO_IDENTITY, SpanIdentity } from './span-identity';
 
 // The API makes its keys with Symbol.for, so that every copy of it agrees on them.
 const SPAN_KEY = Symbol.for('OpenTelemetry Context Key SPAN');
@@ -39,13 +40,46 @@ export class TraceContext implements Context {
     return new TraceContext(this.identity, true, this.foreignSpan, this.#copyEntries(), undefined);
   }
 
+  // The application calls these three: where something is wrong in us, it keeps its own values.
+
   getValue(key: symbol): unknown {
+    try {
+      return this.#valueOf(key);
+    } catch (error) {
+      noteApiFailure(error);
+      return this.entries?.get(key);
+    }
+  }
+
+  setValue(key: symbol, value: unknown): TraceContext {
+    try {
+      return this.#with(key, value);
+    } catch (error) {
+      noteApiFailure(error);
+      const entries = new Map(this.entries).set(key, value);
+      if (key === SPAN_KEY) return new TraceContext(undefined, this.suppressed, value as ApiSpan, entries, this.source);
+      return new TraceContext(this.identity, this.suppressed, this.foreignSpan, entries, this.source);
+    }
+  }
+
+  deleteValue(key: symbol): TraceContext {
+    try {
+      return this.#without(key);
+    } catch (error) {
+      noteApiFailure(error);
+      const entries = new Map(this.entries);
+      entries.delete(key);
+      return new TraceContext(this.identity, this.suppressed, this.foreignSpan, entries, undefined);
+    }
+  }
+
+  #valueOf(key: symbol): unknown {
     if (key === SPAN_KEY) return this.foreignSpan ?? this.#ownSpan();
     if (key === SUPPRESS_TRACING_KEY) return this.suppressed ? true : this.entries?.get(key);
     return this.entries?.get(key) ?? this.source?.getValue(key);
   }
 
-  setValue(key: symbol, value: unknown): TraceContext {
+  #with(key: symbol, value: unknown): TraceContext {
     const entries = this.#copyEntries();
     if (key === SPAN_KEY) {
       const identity = identityOf(value as ApiSpan | undefined);
@@ -60,7 +94,7 @@ export class TraceContext implements Context {
     return new TraceContext(this.identity, this.suppressed, this.foreignSpan, next, undefined);
   }
 
-  deleteValue(key: symbol): TraceContext {
+  #without(key: symbol): TraceContext {
     const next = new Map(this.#copyEntries());
     next.delete(key);
     const spanGone = key === SPAN_KEY;
@@ -76,7 +110,7 @@ export class TraceContext implements Context {
   #ownSpan(): ApiSpan | undefined {
     if (this.identity === undefined) return undefined;
     if (this.identity.live !== undefined) return this.identity.live;
-    this.#nonRecording ??= new NonRecordingSpan(this.identity);
+    this.#nonRecording ??= this.identity === NO_IDENTITY ? NO_SPAN : new NonRecordingSpan(this.identity);
     return this.#nonRecording;
   }
 
@@ -183,18 +217,33 @@ export function applyInContext<Result>(
 /** `context.with` and `context.bind` of the API. */
 export const contextManager: ContextManager = {
   active(): Context {
-    const context = activeContext();
-    return context.source ?? context;
+    try {
+      const context = activeContext();
+      return context.source ?? context;
+    } catch (error) {
+      noteApiFailure(error);
+      return ROOT_CONTEXT;
+    }
   },
 
   with(context, fn, thisArg, ...args) {
-    return applyInContext(toTraceContext(context), fn, thisArg, args);
+    let within: TraceContext | undefined;
+    try {
+      within = toTraceContext(context);
+    } catch (error) {
+      noteApiFailure(error);
+    }
+    return within === undefined ? Reflect.apply(fn, thisArg, args) : applyInContext(within, fn, thisArg, args);
   },
 
   bind<T>(context: Context, target: T): T {
-    const bound = toTraceContext(context);
-    if (typeof target === 'function') return bindFunction(bound, target as never) as T;
-    if (isEmitter(target)) bindEmitter(bound, target);
+    try {
+      const bound = toTraceContext(context);
+      if (typeof target === 'function') return bindFunction(bound, target as never) as T;
+      if (isEmitter(target)) bindEmitter(bound, target);
+    } catch (error) {
+      noteApiFailure(error);
+    }
     return target;
   },
 

@@ -1,12 +1,12 @@
 import type { Span as ApiSpan, SpanContext } from '@opentelemetry/api';
-import type { SpanIdentity } from './span-identity';
+import { NO_IDENTITY, type SpanIdentity, spanContextOf } from './span-identity';
 
 /** Carries an identity through contexts and records nothing: remote parents, unsampled spans, ended spans. */
 export class NonRecordingSpan implements ApiSpan {
   constructor(readonly identity: SpanIdentity) {}
 
   spanContext(): SpanContext {
-    return this.identity.spanContext();
+    return spanContextOf(this.identity);
   }
   isRecording(): boolean {
     return false;
@@ -35,3 +35,6 @@ export class NonRecordingSpan implements ApiSpan {
   recordException(): void {}
   end(): void {}
 }
+
+/** Where one could not be made. */
+export const NO_SPAN = new NonRecordingSpan(NO_IDENTITY);

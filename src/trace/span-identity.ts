@@ -1,4 +1,5 @@
 import type { SpanContext, TraceState } from '@opentelemetry/api';
+import { noteApiFailure } from './api-failure';
 import { hex32, isHex, randomInt32, readHex32, startHex, traceIdHead } from './id';
 import type { Span } from './span';
 
@@ -119,5 +120,21 @@ export class SpanIdentity {
       this.#spanContext = context;
     }
     return this.#spanContext;
+  }
+}
+
+/** What no span has (API: invalid span context). */
+const NO_SPAN_CONTEXT: SpanContext = { traceId: '0'.repeat(32), spanId: '0'.repeat(16), traceFlags: 0 };
+
+/** Of no trace: what the application gets where a span could not be made. */
+export const NO_IDENTITY = new SpanIdentity(0, 0, 0, 0, 0, 0, 0, undefined, false);
+
+/** For the application: the API never throws. */
+export function spanContextOf(identity: SpanIdentity): SpanContext {
+  try {
+    return identity.spanContext();
+  } catch (error) {
+    noteApiFailure(error);
+    return NO_SPAN_CONTEXT;
   }
 }

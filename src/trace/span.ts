@@ -11,6 +11,7 @@ import type {
   TimeInput,
 } from '@opentelemetry/api';
 import type { Resource } from '../resource';
+import { noteApiFailure } from './api-failure';
 import type { AttributeBlock } from './attribute-block';
 import {
   captureAttributes,
@@ -22,7 +23,7 @@ import {
   safeString,
 } from './attributes';
 import { type Anchor, compareHrTime, currentAnchor, hrTimeBetween, hrTimeOf, nowMs, toHrTime } from './clock';
-import type { SpanIdentity } from './span-identity';
+import { type SpanIdentity, spanContextOf } from './span-identity';
 
 /** Names longer than this are cut: a span name is for people and for grouping. */
 const MAX_NAME_LENGTH = 1024;
@@ -136,10 +137,10 @@ export class Span implements ApiSpan {
     identity.live = this;
   }
 
-  // The API's Span.
+  // The API's Span. The application calls these, and nobody stands in between: what is wrong in us costs what was to be recorded.
 
   spanContext(): SpanContext {
-    return this.identity.spanContext();
+    return spanContextOf(this.identity);
   }
 
   isRecording(): boolean {
@@ -148,26 +149,43 @@ export class Span implements ApiSpan {
 
   setAttribute(key: string, value: AttributeValue): this {
     if (this.ended || typeof key !== 'string' || key === '') return this;
-    const captured = captureValue(value);
-    if (captured !== undefined) this.#put(key, captured as AttributeValue);
+    try {
+      const captured = captureValue(value);
+      if (captured !== undefined) this.#put(key, captured as AttributeValue);
+    } catch (error) {
+      noteApiFailure(error);
+    }
     return this;
   }
 
   setAttributes(attributes: Attributes): this {
     if (this.ended || attributes === null || typeof attributes !== 'object') return this;
-    for (const key of keysOf(attributes)) {
-      const captured = key === '' ? undefined : captureProperty(attributes, key);
-      if (captured !== undefined) this.#put(key, captured as AttributeValue);
+    try {
+      for (const key of keysOf(attributes)) {
+        const captured = key === '' ? undefined : captureProperty(attributes, key);
+        if (captured !== undefined) this.#put(key, captured as AttributeValue);
+      }
+    } catch (error) {
+      noteApiFailure(error);
     }
     return this;
   }
 
   addEvent(name: string, attributesOrTime?: Attributes | TimeInput, time?: TimeInput): this {
     if (this.ended) return this;
+    try {
+      this.#addEvent(name, attributesOrTime, time);
+    } catch (error) {
+      noteApiFailure(error);
+    }
+    return this;
+  }
+
+  #addEvent(name: string, attributesOrTime: Attributes | TimeInput | undefined, time: TimeInput | undefined): void {
     const limits = this.shared.limits;
     if (limits.eventCountLimit === 0) {
       this.droppedEventsCount++;
-      return this;
+      return;
     }
     let when = time;
     let source: Attributes | undefined;
@@ -181,46 +199,76 @@ export class Span implements ApiSpan {
       this.droppedEventsCount++;
     }
     events.push({ name: safeString(name), time: this.#timeOf(when), attributes, droppedAttributesCount });
-    return this;
   }
 
   addLink(link: Link): this {
-    if (this.ended || typeof link?.context?.traceId !== 'string') return this;
-    if (!this.#hasRoomForLink()) return this;
-    const limit = this.shared.limits.attributePerLinkCountLimit;
-    const [attributes, droppedAttributesCount] = captureAttributes(link.attributes, limit);
-    this.#links.push({ context: link.context, attributes, droppedAttributesCount });
+    try {
+      if (this.ended || typeof link?.context?.traceId !== 'string') return this;
+      if (!this.#hasRoomForLink()) return this;
+      const limit = this.shared.limits.attributePerLinkCountLimit;
+      const [attributes, droppedAttributesCount] = captureAttributes(link.attributes, limit);
+      this.#links.push({ context: link.context, attributes, droppedAttributesCount });
+    } catch (error) {
+      noteApiFailure(error);
+    }
     return this;
   }
 
   addLinks(links: Link[]): this {
-    if (Array.isArray(links)) for (const link of links) this.addLink(link);
+    try {
+      if (Array.isArray(links)) for (const link of links) this.addLink(link);
+    } catch (error) {
+      noteApiFailure(error);
+    }
     return this;
   }
 
   /** Ok is final, and Unset never replaces anything (specification: Set Status). */
   setStatus(status: SpanStatus): this {
     if (this.ended || status === null || typeof status !== 'object') return this;
-    const { code, message } = status;
-    if (code !== 1 && code !== 2) return this;
-    if (this.status.code === 1) return this;
-    this.status = code === 2 && typeof message === 'string' ? { code, message } : { code };
+    try {
+      const { code, message } = status;
+      if (code !== 1 && code !== 2) return this;
+      if (this.status.code === 1) return this;
+      this.status = code === 2 && typeof message === 'string' ? { code, message } : { code };
+    } catch (error) {
+      noteApiFailure(error);
+    }
     return this;
   }
 
   updateName(name: string): this {
-    if (!this.ended) this.name = cut(safeString(name), MAX_NAME_LENGTH);
+    try {
+      if (!this.ended) this.name = cut(safeString(name), MAX_NAME_LENGTH);
+    } catch (error) {
+      noteApiFailure(error);
+    }
     return this;
   }
 
   recordException(exception: Exception, time?: TimeInput): this {
     if (this.ended) return this;
-    const attributes = describeException(exception);
-    return this.addEvent('exception', attributes, time);
+    try {
+      this.#addEvent('exception', describeException(exception), time);
+    } catch (error) {
+      noteApiFailure(error);
+    }
+    return this;
   }
 
   /** Ends once; later calls change nothing. An end before the start is moved to the start. */
   end(endTime?: TimeInput): void {
+    try {
+      this.finish(endTime);
+    } catch (error) {
+      noteApiFailure(error);
+    }
+  }
+
+  // For our own instrumentations: no copy, no check, and what goes wrong is theirs to count.
+
+  /** `end`, which throws what is wrong in the export. */
+  finish(endTime?: TimeInput): void {
     if (this.ended) return;
     this.endMs = nowMs();
     if (endTime !== undefined) this.#explicitEnd = hrTimeOf(this.anchor, endTime);
@@ -228,8 +276,6 @@ export class Span implements ApiSpan {
     this.identity.live = undefined;
     this.shared.processor.onEnd(this);
   }
-
-  // For our own instrumentations: no copy, no check.
 
   /** Adds attributes that many spans share. A key of a block must be in no other and is not set before. */
   addBlock(block: AttributeBlock): this {

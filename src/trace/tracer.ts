@@ -9,10 +9,11 @@ import type {
   SpanOptions,
 } from '@opentelemetry/api';
 import type { Resource } from '../resource';
+import { noteApiFailure } from './api-failure';
 import type { AttributeBlock, BlockList } from './attribute-block';
 import { captureAttributes, safeString } from './attributes';
-import { activeContext, runInContext, type TraceContext, toTraceContext } from './context';
-import { NonRecordingSpan } from './non-recording-span';
+import { activeContext, applyInContext, type TraceContext, toTraceContext } from './context';
+import { NO_SPAN, NonRecordingSpan } from './non-recording-span';
 import { type Sampler, SamplingDecision } from './sampler';
 import { type InstrumentationScope, Span, type SpanLimits, type SpanProcessor, type SpanShared } from './span';
 import { FLAG_SAMPLED, SpanIdentity } from './span-identity';
@@ -78,10 +79,18 @@ export class Tracer implements ApiTracer {
 
   // The API's Tracer, for manual spans.
 
-  startSpan(spanName: string, spanOptions?: SpanOptions, context?: Context): ApiSpan {
+  startSpan(name: string, options?: SpanOptions, context?: Context): ApiSpan {
+    try {
+      return this.#start(name, options, context === undefined ? activeContext() : toTraceContext(context));
+    } catch (error) {
+      noteApiFailure(error);
+      return NO_SPAN;
+    }
+  }
+
+  #start(spanName: string, spanOptions: SpanOptions | undefined, active: TraceContext): Span | NonRecordingSpan {
     const name = nameOf(spanName);
     const options = spanOptions ?? {};
-    const active = context === undefined ? activeContext() : toTraceContext(context);
     if (active.suppressed) {
       // Carries the parent on, so that a suppressed subtree still propagates the trace it belongs to.
       return new NonRecordingSpan(active.identity ?? SpanIdentity.root(false, undefined));
@@ -106,12 +115,25 @@ export class Tracer implements ApiTracer {
     fn: F,
   ): ReturnType<F>;
   startActiveSpan(name: string, ...rest: unknown[]): unknown {
-    const fn = rest.pop();
-    if (typeof fn !== 'function') return undefined;
-    const [options, context] = rest as [SpanOptions | undefined, Context | undefined];
-    const parent = context === undefined ? activeContext() : toTraceContext(context);
-    const span = this.startSpan(name, options ?? {}, parent) as Span | NonRecordingSpan;
-    return runInContext(parent.withIdentity(span.identity), fn as (span: ApiSpan) => unknown, span);
+    let fn: unknown;
+    let span: Span | NonRecordingSpan = NO_SPAN;
+    let within: TraceContext | undefined;
+    try {
+      fn = rest.pop();
+      if (typeof fn !== 'function') return undefined;
+      const [options, context] = rest as [SpanOptions | undefined, Context | undefined];
+      const parent = context === undefined ? activeContext() : toTraceContext(context);
+      span = this.#start(name, options, parent);
+      within = parent.withIdentity(span.identity);
+    } catch (error) {
+      noteApiFailure(error);
+      // It is called, whatever failed.
+      fn ??= rest.at(-1);
+    }
+    const call = fn as (span: ApiSpan) => unknown;
+    return within === undefined
+      ? Reflect.apply(call, undefined, [span])
+      : applyInContext(within, call, undefined, [span]);
   }
 }
 

@@ -332,3 +332,22 @@ describe('flush and shutdown', () => {
     expect(second.processor.stats().exported).toBe(1);
   });
 });
+
+it('counts the spans of a batch in which something of ours failed', async () => {
+  const exporter = new MemoryExporter();
+  const { processor, end } = setUp(exporter);
+  const resource = makeResource();
+  const broken = Object.assign(resource, {
+    asyncAttributesPending: true,
+    waitForAsyncAttributes() {
+      throw new Error('injected');
+    },
+  });
+  startSpan({ name: 'lost', processor, resource: broken }).end();
+  expect(await processor.flush(1_000)).toBe(false);
+  expect(processor.stats()).toEqual({ queued: 0, inFlight: 0, exported: 0, dropped: { export_failed: 1 } });
+  expect(lines).toEqual(['hookline: internal error while exporting to mine: injected\n']);
+  end('next');
+  expect(await processor.flush(1_000)).toBe(true);
+  expect(exporter.names).toEqual([['next']]);
+});

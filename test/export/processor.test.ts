@@ -1,5 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { BatchSpanProcessor, type Sender, type SendOutcome, type SyncOutcome } from '../../src/export/processor';
+import {
+  BatchSpanProcessor,
+  type Sender,
+  type SendOutcome,
+  type SyncOutcome,
+  untracedTimer,
+} from '../../src/export/processor';
 import { forgetLoggedKeys, setLogSink } from '../../src/log';
 import { BATCH, type Decoded, decode, makeResource, startSpan, until } from './support';
 
@@ -410,4 +416,32 @@ it('says when something waits and when nothing does', async () => {
   await until(() => pending.length === 2);
   end('c');
   expect(pending).toEqual(['queued', 'drained', 'queued']);
+});
+
+describe('an error of its own', () => {
+  const said = () => lines.filter((line) => line.includes('internal error while exporting: injected'));
+
+  // Without the guard it is an unhandled rejection, which fails the whole file.
+  it('after a batch was sent is a line, and the next batch is sent', async () => {
+    const sender = new FakeSender();
+    const processor = new BatchSpanProcessor({ ...BATCH, scheduleDelayMs: 5 }, sender, {
+      onQueued: () => {},
+      onDrained: () => {
+        throw new Error('injected');
+      },
+    });
+    startSpan({ name: 'a', processor }).end();
+    await until(() => said().length === 1);
+    expect(await processor.flush(1_000)).toBe(true);
+    startSpan({ name: 'b', processor }).end();
+    await until(() => sender.calls.length === 2);
+    expect(processor.stats()).toMatchObject({ exported: 2, dropped: {} });
+  });
+
+  it('in a timer is a line', async () => {
+    untracedTimer(() => {
+      throw new Error('injected');
+    }, 0);
+    await until(() => said().length === 1);
+  });
 });

@@ -185,7 +185,10 @@ describe('Registry', () => {
     expect(registry.onLoad(builtin, exports)).toBe(exports);
     expect(registry.onLoad(builtin, exports)).toBe(exports);
     expect(lines).toEqual(['hookline: instrumentation b could not be loaded: Error: on purpose\n']);
-    expect(registry.status()).toMatchObject([{ name: 'a', failures: 1, off: false, patched: [] }, { name: 'b' }]);
+    expect(registry.status()).toMatchObject([
+      { name: 'a', failures: 1, off: false, patched: [] },
+      { name: 'b', failures: 1, off: true, firstError: expect.stringContaining('on purpose') },
+    ]);
   });
 
   it.each([undefined, null, 1, 'text', Symbol('s')])('leaves exports alone that cannot be patched: %s', (exports) => {

@@ -1,13 +1,22 @@
 import { EventEmitter } from 'node:events';
-import { ROOT_CONTEXT as API_ROOT, type Attributes, type Context, createContextKey, trace } from '@opentelemetry/api';
+import {
+  ROOT_CONTEXT as API_ROOT,
+  type Attributes,
+  type Context,
+  createContextKey,
+  isSpanContextValid,
+  trace,
+} from '@opentelemetry/api';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { encodeSpan } from '../../src/export/encode';
 import { ProtoWriter } from '../../src/export/proto-writer';
+import { countedInternalErrors, forgetLoggedKeys, setLogSink } from '../../src/log';
 import type { Resource } from '../../src/resource';
 import { AttributeBlock } from '../../src/trace/attribute-block';
 import { captureAttributes, captureValue, cut, truncate } from '../../src/trace/attributes';
 import { compareHrTime, currentAnchor, hrTimeBetween, hrTimeOf, nowMs, realign, toHrTime } from '../../src/trace/clock';
 import { activeContext, contextManager, ROOT_CONTEXT, runInContext, toTraceContext } from '../../src/trace/context';
+import { toGlobalProvider } from '../../src/trace/global-provider';
 import { hex32, isHex, randomInt32, readHex8, readHex32, startHex, useEpochHeads } from '../../src/trace/id';
 import { NonRecordingSpan } from '../../src/trace/non-recording-span';
 import { ALWAYS_OFF, ALWAYS_ON, type Sampler } from '../../src/trace/sampler';
@@ -525,6 +534,89 @@ describe('Tracer', () => {
     for (let i = 0; i < 2000; i++) provider.getTracer(`made up ${i}`);
     expect(provider.getTracer('made up 1999')).not.toBe(provider.getTracer('made up 1999'));
     expect(provider.getTracer('made up 1')).toBe(provider.getTracer('made up 1'));
+  });
+});
+
+describe('behind the API, an error of ours', () => {
+  let lines: string[] = [];
+  beforeEach(() => {
+    lines = [];
+    forgetLoggedKeys();
+    setLogSink((line) => lines.push(line));
+  });
+  afterEach(() => {
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toContain('internal error behind the OpenTelemetry API; something of a span may be missing');
+    setLogSink(undefined);
+  });
+
+  const failingSampler: Sampler = { describes: false, shouldSample: throwing } as never;
+  const providerOf = (sampler: Sampler, onEnd: (span: Span) => void) =>
+    new TracerProvider({ resource: {} as Resource, sampler, limits: LIMITS, processor: { onEnd } });
+
+  it('at the end of a span is not thrown, and is where an instrumentation counts it', () => {
+    const tracer = providerOf(ALWAYS_ON, throwing).getTracer('test');
+    const span = tracer.startSpan('n') as Span;
+    span.end();
+    expect([span.ended, countedInternalErrors()]).toEqual([
+      true,
+      { count: 1, first: expect.stringContaining('on purpose') },
+    ]);
+    expect(() => (tracer.startSpan('n') as Span).finish()).toThrow('on purpose');
+  });
+
+  it('in what a span records leaves it usable', () => {
+    const span = start();
+    Object.defineProperty(span, 'shared', { value: undefined });
+    expect(
+      span.setAttribute('a', 1).setAttributes({ b: 1 }).addEvent('e').addLink({ context: span.spanContext() }),
+    ).toBe(span);
+    expect(span.addLinks([{ context: span.spanContext() }])).toBe(span);
+    span.recordException(new Error('of the application'));
+    span.end();
+    expect(span.ended).toBe(true);
+  });
+
+  it('when one is started gives a span that records nothing, and calls what was to be called once', () => {
+    const tracer = providerOf(failingSampler, () => {}).getTracer('test');
+    const span = tracer.startSpan('n');
+    expect([span.isRecording(), isSpanContextValid(span.spanContext())]).toEqual([false, false]);
+    const calls: unknown[][] = [];
+    const active = trace.setSpan(ROOT_CONTEXT, span);
+    expect(trace.getSpan(active)).toBe(span);
+    for (const rest of [[], [{}], [{}, API_ROOT]] as never[]) {
+      const called = tracer.startActiveSpan('n', ...(rest as [never, never]), ((...args: unknown[]) =>
+        calls.push(args)) as never);
+      expect(called).toBe(calls.length);
+    }
+    expect(calls).toEqual([[span], [span], [span]]);
+  });
+
+  it('when a tracer is made gives one that records nothing', () => {
+    const provider = toGlobalProvider({ getTracer: throwing } as never);
+    const tracer = provider.getTracer('x');
+    expect(tracer.startSpan('n').isRecording()).toBe(false);
+    expect(tracer.startActiveSpan('n', {}, (span) => [span.isRecording()])).toEqual([false]);
+  });
+
+  it('in a context leaves the application its functions and values', () => {
+    const hostile = { getValue: throwing, setValue: throwing, deleteValue: throwing };
+    const self = {};
+    const own = function (this: unknown, ...args: unknown[]): unknown[] {
+      return [this, ...args];
+    };
+    expect(contextManager.with(hostile, own, self, 1, 2)).toEqual([self, 1, 2]);
+    expect(contextManager.bind(hostile, own)).toBe(own);
+    const emitter = new EventEmitter();
+    expect(contextManager.bind(hostile, emitter)).toBe(emitter);
+    const key = createContextKey('own');
+    // Whose values cannot be listed.
+    const broken = toTraceContext({ ...hostile, getValue: () => undefined, _currentContext: 1 } as never);
+    Object.defineProperty(broken.source, '_currentContext', { get: throwing });
+    const span = start();
+    expect(broken.setValue(key, 'kept').getValue(key)).toBe('kept');
+    expect(broken.setValue(key, 'kept').deleteValue(key).getValue(key)).toBeUndefined();
+    expect(trace.getSpan(trace.setSpan(broken, span))).toBe(span);
   });
 });
 

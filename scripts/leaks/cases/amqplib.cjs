@@ -1,5 +1,5 @@
 // amqplib's promise API: one connection, a channel for what is common and channels for what ends them.
-const { ignore, load } = require('./tools.cjs');
+const { ignore, load, texts } = require('./tools.cjs');
 
 /** Messages on one channel that nobody acknowledges. */
 const PILE = 10;
@@ -10,7 +10,10 @@ module.exports = async () => {
   connection.on('error', ignore);
   const channel = await connection.createChannel();
   const confirming = await connection.createConfirmChannel();
-  const queue = async (on = channel) => (await on.assertQueue('', { exclusive: true, autoDelete: false })).queue;
+  const queue = async (on = channel, name = '') =>
+    (await on.assertQueue(name, { exclusive: true, autoDelete: false })).queue;
+  let queues = 0;
+  const nextName = () => `one of many ${queues++ % texts}`;
   const body = Buffer.from('content');
 
   /** Publishes to a queue of its own, whose consumer gets the message and settles it in its way. */
@@ -41,7 +44,7 @@ module.exports = async () => {
   async function open() {
     const own = await connection.createChannel();
     own.on('error', ignore);
-    const name = await queue(own);
+    const name = await queue(own, nextName());
     const waiting = [];
     // `null` tells that the queue was deleted.
     await own.consume(name, (message) => message && waiting.shift()());
@@ -104,7 +107,7 @@ module.exports = async () => {
       rare: true,
       async run() {
         const own = await connection.createChannel();
-        const name = await queue(own);
+        const name = await queue(own, nextName());
         own.sendToQueue(name, body);
         await own.get(name);
         await own.close();

@@ -1,3 +1,4 @@
+import { stopTimer } from '../../timers';
 import { untracedTimer } from '../processor';
 import type { Credentials, Obtained, PendingCredentials } from './credentials';
 
@@ -100,7 +101,7 @@ export class CredentialCache {
           resolve({ problem: `no credentials within ${OBTAIN_TIMEOUT_MS / 1000} s`, final: false });
         }, OBTAIN_TIMEOUT_MS);
         void pending.result.then((result) => {
-          clearTimeout(timer);
+          stopTimer(timer);
           resolve(result);
         });
       });
