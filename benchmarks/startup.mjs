@@ -38,7 +38,7 @@ export const STARTUP = CASES.map(([name, title, script, flag, target]) => ({
 export async function startUpRounds(script, flag, bench, compared = [bench.bare, bench.hookline, ...bench.peers]) {
   const variants = {};
   for (const variant of compared) variants[variant.name] = () => ({ samples: [startUp(script, flag, variant, bench)] });
-  return byRound(await interleave(variants, { rounds: bench.rounds ?? (bench.quick ? 7 : 40) }));
+  return byRound(await interleave(variants, { rounds: bench.rounds ?? (bench.quick ? 5 : 40) }));
 }
 
 function startUp(script, flag, variant, { node, receiver }) {

@@ -17,7 +17,7 @@
 /** Thousands of operations to warm up and per window. */
 const counts = (warmUp, window) => ({
   // Once, after a long warm-up: what is compiled late would be charged to whoever runs more code.
-  quick: { warmUp: warmUp * 1200, window: window * 1000, windows: 10, budgetMs: 5000 },
+  quick: { warmUp: warmUp * 1200, window: window * 1000, windows: 10, budgetMs: 4000 },
   full: { warmUp: warmUp * 1500, window: window * 1000, windows: 20 },
 });
 
