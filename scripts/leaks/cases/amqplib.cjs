@@ -13,7 +13,8 @@ module.exports = async () => {
   const queue = async (on = channel, name = '') =>
     (await on.assertQueue(name, { exclusive: true, autoDelete: false })).queue;
   let queues = 0;
-  const nextName = () => `one of many ${queues++ % texts}`;
+  // Of this process alone: others have the same broker.
+  const nextName = () => `one of many ${process.pid} ${queues++ % texts}`;
   const body = Buffer.from('content');
 
   /** Publishes to a queue of its own, whose consumer gets the message and settles it in its way. */
