@@ -57,7 +57,7 @@ export const DEFAULT_CONFIG: Config = {
     headers: Object.create(null),
     // What gRPC servers take unless they are told otherwise, and below the 5 MB of the smallest hosted back ends over HTTP.
     maxRequestBytes: 4 * 1024 * 1024,
-    // MAX_SPAN_BYTES in src/export/encode.ts.
+    // MAX_SPAN_BYTES in src/export/encode-attributes.ts.
     maxSpanBytes: 2 * 1024 * 1024,
   },
   // Specification: sdk-environment-variables.md, Zipkin.

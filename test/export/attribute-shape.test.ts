@@ -1,18 +1,12 @@
 import type { Attributes } from '@opentelemetry/api';
 import { describe, expect, it } from 'vitest';
+import { DEFAULT_CONFIG } from '../../src/config-defaults';
 import { TAG_SPAN_ATTRIBUTE, writeAttributes, writeSpanAttributes } from '../../src/export/encode-attributes';
 import { ProtoWriter, SpanTooLarge } from '../../src/export/proto-writer';
 import type { SpanLimits } from '../../src/trace/span';
 import { random } from '../support/random';
 
-const LIMITS: SpanLimits = {
-  attributeCountLimit: 128,
-  attributeValueLengthLimit: 100,
-  eventCountLimit: 128,
-  linkCountLimit: 128,
-  attributePerEventCountLimit: 128,
-  attributePerLinkCountLimit: 128,
-};
+const LIMITS: SpanLimits = { ...DEFAULT_CONFIG.limits, attributeValueLengthLimit: 100 };
 const ROOM = 128;
 
 type Write = (writer: ProtoWriter) => number;
