@@ -34,35 +34,32 @@ const servers = new BlockCache();
 /** The one before: comparing costs less than putting a key together. */
 const lastServer = new BlockSlot();
 
-/** Where the request before went: its URL begins like the next one's, whose path is then all that has to be looked through. */
-class LastOrigin {
+/** How the URLs of one server begin. */
+interface Origin {
   /** Without user name and password. */
-  authority = '';
+  readonly authority: string;
   /** Scheme, authority and a port that is not in it. */
-  prefix = '';
+  readonly prefix: string;
   /** A `?` in what is no authority, really. */
-  hasQuery = false;
-  #scheme = '';
-  #given = '';
-  #port: number | undefined = undefined;
-
-  repeats(scheme: string, authority: string, port: number | undefined): boolean {
-    return this.#given === authority && this.#scheme === scheme && this.#port === port && this.prefix !== '';
-  }
-
-  set(scheme: string, authority: string, port: number | undefined): void {
-    this.#scheme = scheme;
-    this.#given = authority;
-    this.#port = port;
-    this.authority = authority.slice(authority.lastIndexOf('@') + 1);
-    const isOwnPort = port !== undefined && port !== defaultPort(scheme);
-    const addsPort = isOwnPort && parseAuthority(this.authority)?.port === undefined;
-    this.prefix = `${scheme}://${this.authority}${addsPort ? `:${port}` : ''}`;
-    this.hasQuery = this.prefix.includes('?');
-  }
+  readonly hasQuery: boolean;
 }
 
-const lastOrigin = new LastOrigin();
+/** Where the request before went: the next one's URL begins like its, and its path is then all that has to be looked through. */
+let lastOrigin: Origin | undefined;
+const originSlot = new BlockSlot();
+
+function originOf(scheme: string, given: string, port: number | undefined): Origin {
+  if (!originSlot.repeats(scheme, port, given)) lastOrigin = undefined;
+  lastOrigin ??= describeOrigin(scheme, given.slice(given.lastIndexOf('@') + 1), port);
+  return lastOrigin;
+}
+
+function describeOrigin(scheme: string, authority: string, port: number | undefined): Origin {
+  const isOwnPort = port !== undefined && port !== defaultPort(scheme);
+  const addsPort = isOwnPort && parseAuthority(authority)?.port === undefined;
+  const prefix = `${scheme}://${authority}${addsPort ? `:${port}` : ''}`;
+  return { authority, prefix, hasQuery: prefix.includes('?') };
+}
 
 function redacted(url: string, config: HttpConfig): string {
   return redactTarget(redactUserInfo(url), config.sensitiveQueryParameters);
@@ -84,12 +81,12 @@ export function clientAttributes(target: ClientTarget, config: HttpConfig, block
     authority = authorityIn(target.path, absolute);
     attributes[URL_FULL] = redacted(target.path, config);
   } else {
-    if (!lastOrigin.repeats(scheme, authority, target.port)) lastOrigin.set(scheme, authority, target.port);
-    ({ authority } = lastOrigin);
+    const origin = originOf(scheme, authority, target.port);
+    ({ authority } = origin);
     const path = pathIn(target.path);
-    attributes[URL_FULL] = lastOrigin.hasQuery
-      ? redacted(lastOrigin.prefix + path, config)
-      : lastOrigin.prefix + redactTarget(path, config.sensitiveQueryParameters);
+    attributes[URL_FULL] = origin.hasQuery
+      ? redacted(origin.prefix + path, config)
+      : origin.prefix + redactTarget(path, config.sensitiveQueryParameters);
   }
 
   const { port } = target;
