@@ -14,12 +14,14 @@ globalThis.setTimeout = () => {
 globalThis.clearTimeout = (timer) => {
   if (timer !== undefined && !started.has(timer)) foreign.push(new Error('cleared').stack);
 };
+Date.now = () => 1000;
 const http = require('node:http');
 const server = http.createServer((request, response) => response.end('hello'));
 server.listen(0, '127.0.0.1', () => {
   http.get({ port: server.address().port, host: '127.0.0.1', agent: false }, (response) => {
     response.resume().on('end', () => {
       server.close();
+      performance.now = () => 1e12;
       const wait = () => {
         const { exported } = globalThis[Symbol.for('hookline')].status().export;
         if (exported < 2) return realSetTimeout(wait, 5);
@@ -31,10 +33,12 @@ server.listen(0, '127.0.0.1', () => {
 });
 `;
 
-it('fake timers of the application are left to it', async () => {
+it('fake timers and clocks of the application are left to it', async () => {
+  const beforeMs = Date.now();
   const { stdout, spans } = await runApp(undefined, {
     execArgv: ['-e', APP],
   });
   expect(JSON.parse(stdout)).toEqual({ started: 0, foreign: [] });
   expect(spans.map(({ kind }) => kind).sort()).toEqual(['CLIENT', 'SERVER']);
+  for (const { startTimeUnixNano } of spans) expect(Number(startTimeUnixNano) / 1e6).toBeGreaterThan(beforeMs - 1000);
 });

@@ -1,6 +1,7 @@
 import { writeSync } from 'node:fs';
 import type { BatchConfig } from '../config';
 import { cut } from '../trace/attributes';
+import { nowMs } from '../trace/clock';
 import type { Span, SpanProcessor } from '../trace/span';
 import type { Loss } from './losses';
 import { DropCounter, type Flushable, type PendingListener, type ProcessorStats, untracedTimer } from './processor';
@@ -186,13 +187,13 @@ function columns(text: string): number {
 /** Writes to the given descriptor at once; a pipe that is full is waited for, but not for long. */
 export function writeAll(fd: number, text: string | Buffer, maxWaitMs = 200): void {
   const bytes = typeof text === 'string' ? Buffer.from(text, 'utf8') : text;
-  const deadlineMs = performance.now() + maxWaitMs;
+  const deadlineMs = nowMs() + maxWaitMs;
   let at = 0;
   while (at < bytes.length) {
     try {
       at += writeSync(fd, bytes, at);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || performance.now() >= deadlineMs) return;
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || nowMs() >= deadlineMs) return;
       // Nobody reads at the moment. There is no way to wait for a descriptor but to sleep.
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
     }

@@ -4,7 +4,7 @@ import { log } from '../log';
 import type { Resource } from '../resource';
 import { stopTimer } from '../timers';
 import { captureProperty, defineAttribute, truncate } from '../trace/attributes';
-import { realign } from '../trace/clock';
+import { nowMs, realign } from '../trace/clock';
 import { ROOT_CONTEXT, runInContext } from '../trace/context';
 import type { InstrumentationScope, Span, SpanLimits, SpanProcessor } from '../trace/span';
 import type { Loss } from './losses';
@@ -168,15 +168,15 @@ export class ExporterProcessor implements SpanProcessor, Flushable {
   }
 
   async flush(timeoutMs: number): Promise<boolean> {
-    const deadlineMs = performance.now() + timeoutMs;
+    const deadlineMs = nowMs() + timeoutMs;
     // A batch may be under way that does not hold all that has ended, so twice; and a failed one is not waited for again.
     for (let round = 0; round < 2 && (this.#count > 0 || this.#pumping !== undefined); round++) {
-      const pumped = await within(this.#pump(true), deadlineMs - performance.now(), true);
+      const pumped = await within(this.#pump(true), deadlineMs - nowMs(), true);
       if (pumped !== true) return false;
     }
-    const exporter = await within(this.#exporter ?? Promise.resolve(undefined), deadlineMs - performance.now(), true);
+    const exporter = await within(this.#exporter ?? Promise.resolve(undefined), deadlineMs - nowMs(), true);
     if (typeof exporter?.forceFlush !== 'function') return !this.#missing;
-    return this.#callOptional(exporter, 'forceFlush', deadlineMs - performance.now());
+    return this.#callOptional(exporter, 'forceFlush', deadlineMs - nowMs());
   }
 
   /** Somebody else's exporter needs an event loop; the natural end of a process offers one, see `hasPendingAsync`. */
@@ -203,13 +203,13 @@ export class ExporterProcessor implements SpanProcessor, Flushable {
 
   shutdown(timeoutMs: number): Promise<boolean> {
     if (this.#closed === undefined) {
-      const deadlineMs = performance.now() + timeoutMs;
+      const deadlineMs = nowMs() + timeoutMs;
       this.#closed = this.flush(timeoutMs).then(async (delivered) => {
         this.#drops.count('export_failed', this.#take(this.#count).length, '');
         if (this.#exporter === undefined) return delivered;
-        const exporter = await within(this.#exporter, deadlineMs - performance.now(), true);
+        const exporter = await within(this.#exporter, deadlineMs - nowMs(), true);
         if (typeof exporter?.shutdown !== 'function') return delivered;
-        return (await this.#callOptional(exporter, 'shutdown', deadlineMs - performance.now())) && delivered;
+        return (await this.#callOptional(exporter, 'shutdown', deadlineMs - nowMs())) && delivered;
       });
     }
     return this.#closed;

@@ -1,4 +1,5 @@
 import { log } from '../log';
+import { nowMs } from '../trace/clock';
 import type { Span, SpanProcessor } from '../trace/span';
 import type { Loss } from './losses';
 import type { DropReason, Flushable, MemorySpans, ProcessorStats } from './processor';
@@ -25,9 +26,8 @@ export class FanOut implements SpanProcessor, Flushable {
   }
 
   flushSync(budgetMs: number): void {
-    const deadlineMs = performance.now() + budgetMs;
-    for (const part of this.#parts)
-      attempt(() => part.flushSync(Math.max(deadlineMs - performance.now(), 0)), undefined);
+    const deadlineMs = nowMs() + budgetMs;
+    for (const part of this.#parts) attempt(() => part.flushSync(Math.max(deadlineMs - nowMs(), 0)), undefined);
   }
 
   hasPending(): boolean {

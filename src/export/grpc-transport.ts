@@ -2,6 +2,7 @@ import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import { log } from '../log';
 import { stopTimer } from '../timers';
+import { nowMs } from '../trace/clock';
 import { connectHttp2 } from './connection';
 import { type Endpoint, readTlsFiles } from './endpoint';
 import { grpcCall } from './grpc-call';
@@ -75,7 +76,7 @@ export class GrpcTransport implements Transport {
         // A connection that does not come up, or does not take what is written, holds the process: neither may take longer.
         progressTimer = untracedTimer(
           () => {
-            this.connectGivenUpMs = performance.now();
+            this.connectGivenUpMs = nowMs();
             if (session.connecting) fail('CONNECT_TIMEOUT', 'no connection in time');
             else fail('STALLED', 'the request is not read');
           },
@@ -128,7 +129,7 @@ export class GrpcTransport implements Transport {
             call(this.#connect(endpoint, tunnel));
           } catch (fault) {
             const { code = 'ERROR' } = fault as NodeJS.ErrnoException;
-            if (code === 'CONNECT_TIMEOUT') this.connectGivenUpMs = performance.now();
+            if (code === 'CONNECT_TIMEOUT') this.connectGivenUpMs = nowMs();
             fail(code, describe(fault));
             tunnel?.destroy();
           }

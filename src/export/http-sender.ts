@@ -1,6 +1,7 @@
 import type { HttpTarget } from '../config';
 import { log } from '../log';
 import { stopTimer } from '../timers';
+import { nowMs } from '../trace/clock';
 import { ROOT_CONTEXT, runInContext, runUntraced } from '../trace/context';
 import type { Authorization, Authorized, OutgoingRequest } from './auth/authorization';
 import { authorityOf, type Endpoint, isLoopback, isRetryableStatus, toEndpoint, withHeaders } from './endpoint';
@@ -102,8 +103,7 @@ export class HttpSender implements Sender {
     const endpoint = this.#endpoint;
     if (endpoint === undefined || this.#closed) return { kind: 'refused' };
     try {
-      const send = () =>
-        this.#sendWithRetries(endpoint, request, performance.now() + Math.min(timeoutMs, this.#timeoutMs));
+      const send = () => this.#sendWithRetries(endpoint, request, nowMs() + Math.min(timeoutMs, this.#timeoutMs));
       const isVisible = this.#createAuthorization !== undefined || this.#transport.isVisible(endpoint);
       return await (isVisible ? runInContext(ROOT_CONTEXT.suppress(), send) : runUntraced(send));
     } catch (error) {
@@ -121,7 +121,7 @@ export class HttpSender implements Sender {
   sendSync(requests: readonly Buffer[], budgetMs: number): readonly SyncOutcome[] {
     if (this.#endpoint === undefined) return requests.map(() => 'refused');
     // A connection that never came up has held the process already; both together stay within the exit timeout.
-    const heldUp = performance.now() - this.#transport.connectGivenUpMs < HELD_UP_MS;
+    const heldUp = nowMs() - this.#transport.connectGivenUpMs < HELD_UP_MS;
     const leftMs = heldUp ? budgetMs - this.#connectTimeoutMs : budgetMs;
     if (leftMs < MIN_LAST_SEND_MS) return requests.map(() => 'lost');
     const bodies = requests.map((request) => this.#encode(request));
@@ -150,7 +150,7 @@ export class HttpSender implements Sender {
         if ('problem' in given) return this.#notAuthorized(endpoint, given);
         authorized = withHeaders(endpoint, given.headers);
       }
-      const attempt = await this.#transport.post(authorized, body, this.#gzip, deadlineMs - performance.now());
+      const attempt = await this.#transport.post(authorized, body, this.#gzip, deadlineMs - nowMs());
       if (attempt.kind === 'aborted') return { kind: 'unreachable', retryAfterMs: 0 };
       if (attempt.kind === 'error' && attempt.onReusedSocket && !freshSocketTried && isLost(attempt.code)) {
         // The collector closed the idle connection while our request was on its way: no reason to wait.
@@ -175,7 +175,7 @@ export class HttpSender implements Sender {
       }
       const asked = attempt.kind === 'response' ? parseRetryAfter(attempt.retryAfter) : undefined;
       const delayMs = asked ?? backoffMs(retry);
-      if (performance.now() + delayMs >= deadlineMs) {
+      if (nowMs() + delayMs >= deadlineMs) {
         const reason = attempt.kind === 'response' ? statusOf(attempt) : attempt.message;
         this.#reportFailure(
           'unreachable',
@@ -201,7 +201,7 @@ export class HttpSender implements Sender {
       };
       const timer = untracedTimer(
         () => settle({ problem: 'no credentials in time', final: false }),
-        Math.max(deadlineMs - performance.now(), 0),
+        Math.max(deadlineMs - nowMs(), 0),
       );
       this.#cancel = () => settle('aborted');
       this.#authorization ??= this.#createAuthorization?.();
@@ -227,14 +227,14 @@ export class HttpSender implements Sender {
   }
 
   #sendSyncAuthorized(endpoint: Endpoint, bodies: readonly Buffer[], budgetMs: number): readonly SyncOutcome[] {
-    const deadlineMs = performance.now() + budgetMs;
+    const deadlineMs = nowMs() + budgetMs;
     // Compressed here already: a signature covers what is sent.
     const sent = this.#gzip ? bodies.map(gzipSync) : bodies;
     const headers: Readonly<Record<string, string>>[] = [];
     for (const body of sent) {
       this.#authorization ??= this.#createAuthorization?.();
       // What is left has to do for sending it as well.
-      const leftMs = deadlineMs - performance.now() - MIN_LAST_SEND_MS;
+      const leftMs = deadlineMs - nowMs() - MIN_LAST_SEND_MS;
       const given = this.#authorization?.headersSync(outgoing(endpoint, body, this.#gzip), leftMs);
       if (given === undefined || 'problem' in given) {
         if (given !== undefined) this.#notAuthorized(endpoint, given);
@@ -242,7 +242,7 @@ export class HttpSender implements Sender {
       }
       headers.push(given.headers);
     }
-    return sendSync(endpoint, sent, deadlineMs - performance.now(), { headers, isCompressed: this.#gzip });
+    return sendSync(endpoint, sent, deadlineMs - nowMs(), { headers, isCompressed: this.#gzip });
   }
 
   #encode(request: Buffer): Buffer {
@@ -289,13 +289,13 @@ export class HttpSender implements Sender {
 
   /** One line when exporting starts to fail, and another when it fails differently, at most one a minute. */
   #reportFailure(kind: string, text: string): void {
-    const nowMs = performance.now();
-    if (this.#failure === kind || (this.#failure !== undefined && nowMs - this.#lastLineMs < MIN_LOG_INTERVAL_MS)) {
+    const atMs = nowMs();
+    if (this.#failure === kind || (this.#failure !== undefined && atMs - this.#lastLineMs < MIN_LOG_INTERVAL_MS)) {
       log.debug(text);
       return;
     }
     this.#failure = kind;
-    this.#lastLineMs = nowMs;
+    this.#lastLineMs = atMs;
     log.warn(text);
   }
 

@@ -2,6 +2,7 @@ import type { ClientRequest, ClientRequestArgs, IncomingMessage } from 'node:htt
 import type { Socket } from 'node:net';
 import { log } from '../log';
 import { stopTimer } from '../timers';
+import { nowMs } from '../trace/clock';
 import { createHttpConnection, type TunnelOptions } from './connection';
 import { type Endpoint, forwardProxy, readTlsFiles, requestOptions } from './endpoint';
 import { PlainConnection, type PlainRequest } from './plain-request';
@@ -156,7 +157,7 @@ export class HttpTransport implements Transport {
         if (stallTimer !== undefined) stopTimer(stallTimer);
         stallTimer = untracedTimer(
           caught(() => {
-            this.connectGivenUpMs = performance.now();
+            this.connectGivenUpMs = nowMs();
             fail('STALLED', 'the request is not read');
           }),
           this.#connectTimeoutMs,
@@ -170,7 +171,7 @@ export class HttpTransport implements Transport {
         }
         connectTimer = untracedTimer(
           caught(() => {
-            this.connectGivenUpMs = performance.now();
+            this.connectGivenUpMs = nowMs();
             fail('CONNECT_TIMEOUT', 'no connection in time');
           }),
           Math.min(this.#connectTimeoutMs, timeoutMs),
@@ -193,7 +194,7 @@ export class HttpTransport implements Transport {
       const failed = (error: NodeJS.ErrnoException): void => {
         const { code = 'ERROR', message } = proxy === undefined ? error : explainProxyError(proxy, error);
         // Of the tunnel: its own connection did not come up.
-        if (code === 'CONNECT_TIMEOUT') this.connectGivenUpMs = performance.now();
+        if (code === 'CONNECT_TIMEOUT') this.connectGivenUpMs = nowMs();
         fail(code, proxy === undefined ? describe(error) : message);
       };
       const responding = (incoming: IncomingMessage | PlainResponse): void => {

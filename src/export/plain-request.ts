@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import type { ClientRequestArgs } from 'node:http';
 import type { Socket } from 'node:net';
 import { isHeaderValue, isToken } from '../http/token';
+import { nowMs } from '../trace/clock';
 import { PlainResponse } from './plain-response';
 
 /** A second before the server said that it would close an idle connection, it may be doing so. */
@@ -85,7 +86,7 @@ class PlainSocket {
   }
 
   isFree(): boolean {
-    return this.#request === undefined && this.socket.writable && performance.now() < this.#idleUntilMs;
+    return this.#request === undefined && this.socket.writable && nowMs() < this.#idleUntilMs;
   }
 
   take(request: PlainRequest): void {
@@ -95,7 +96,7 @@ class PlainSocket {
   /** `idleMs`: how long the other side says that it keeps the connection. */
   free(idleMs: number): void {
     this.#request = undefined;
-    this.#idleUntilMs = performance.now() + idleMs;
+    this.#idleUntilMs = nowMs() + idleMs;
   }
 
   destroy(): void {

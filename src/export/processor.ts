@@ -2,7 +2,7 @@ import type { BatchConfig } from '../config';
 import { log } from '../log';
 import type { Resource } from '../resource';
 import { startTimer, stopTimer } from '../timers';
-import { realign } from '../trace/clock';
+import { nowMs, realign } from '../trace/clock';
 import { runUntraced } from '../trace/context';
 import type { Span, SpanProcessor } from '../trace/span';
 import { encodeResource, type ResourceBytes, SpanBatch } from './encode';
@@ -212,11 +212,11 @@ export class DropCounter {
     add(this.#sinceLine, reason, spans);
     add(this.#sinceRecovery, reason, spans);
     this.#dropping = true;
-    const nowMs = performance.now();
-    if (nowMs - this.#lastLineMs < MIN_LOG_INTERVAL_MS) return;
+    const atMs = nowMs();
+    if (atMs - this.#lastLineMs < MIN_LOG_INTERVAL_MS) return;
     log.warn(`dropping spans (${countsOf(this.#sinceLine)}): ${hint}`);
     this.#sinceLine = {};
-    this.#lastLineMs = nowMs;
+    this.#lastLineMs = atMs;
   }
 
   recovered(): void {
@@ -410,14 +410,14 @@ export class BatchSpanProcessor implements SpanProcessor, Flushable {
     const lostBefore = this.#lost();
     this.#seal();
     if (!this.#hasWork() && this.#inFlight === undefined) return true;
-    const deadlineMs = performance.now() + timeoutMs;
+    const deadlineMs = nowMs() + timeoutMs;
     // What ends during the flush is not waited for, unless it shares a batch with what is.
     for (let round = 0; round < 2 && this.#hasWork(); round++) {
-      const done = await within(this.#pump(), deadlineMs - performance.now(), true);
+      const done = await within(this.#pump(), deadlineMs - nowMs(), true);
       if (done !== true) return false;
     }
     if (this.#inFlight !== undefined && this.#pumping !== undefined) {
-      if ((await within(this.#pumping, deadlineMs - performance.now(), true)) !== true) return false;
+      if ((await within(this.#pumping, deadlineMs - nowMs(), true)) !== true) return false;
     }
     return this.#lost() === lostBefore;
   }
@@ -503,7 +503,7 @@ export class BatchSpanProcessor implements SpanProcessor, Flushable {
    * wake a loop that waits for input.
    */
   #sendSoon(): void {
-    if (this.#soonTimer !== undefined || this.#pumping !== undefined || performance.now() < this.#notBeforeMs) return;
+    if (this.#soonTimer !== undefined || this.#pumping !== undefined || nowMs() < this.#notBeforeMs) return;
     this.#soonTimer = untracedTimer(() => {
       this.#soonTimer = undefined;
       void this.#pump();
@@ -589,7 +589,7 @@ export class BatchSpanProcessor implements SpanProcessor, Flushable {
     if (!resource.asyncAttributesPending) this.#resourceBytes = resourceBytes;
     const request = batch.toRequest(resourceBytes);
     this.#bytes += request.length - batch.byteCount;
-    return { request, spanCount: batch.spanCount, firstTriedMs: performance.now() };
+    return { request, spanCount: batch.spanCount, firstTriedMs: nowMs() };
   }
 
   /** Puts what `#next` gave back to the front of the queue. */
@@ -637,7 +637,7 @@ export class BatchSpanProcessor implements SpanProcessor, Flushable {
   }
 
   #notAnswered(payload: Payload, retryAfterMs: number): void {
-    const isOld = performance.now() - payload.firstTriedMs >= KEEP_MS;
+    const isOld = nowMs() - payload.firstTriedMs >= KEEP_MS;
     // Where there is a spool, it decides: the batch goes there from the front of the queue.
     if (this.#closed === undefined && (!isOld || this.#openSpool !== undefined)) {
       this.#keep([payload]);
@@ -654,7 +654,7 @@ export class BatchSpanProcessor implements SpanProcessor, Flushable {
   /** Nobody answered: the next try is not before the next batch is due. */
   #backOff(retryAfterMs: number): void {
     const delayMs = Math.max(this.#batch.scheduleDelayMs, retryAfterMs);
-    this.#notBeforeMs = performance.now() + delayMs;
+    this.#notBeforeMs = nowMs() + delayMs;
     if (this.#timer !== undefined) stopTimer(this.#timer);
     this.#timer = undefined;
     if (this.#queued > 0) this.#arm(delayMs);
@@ -702,7 +702,7 @@ export class BatchSpanProcessor implements SpanProcessor, Flushable {
   }
 
   #flushSync(budgetMs: number): void {
-    const deadlineMs = performance.now() + budgetMs;
+    const deadlineMs = nowMs() + budgetMs;
     let waiting: Payload[] = [];
     const inFlight = this.#inFlight;
     if (inFlight !== undefined) {
@@ -719,14 +719,14 @@ export class BatchSpanProcessor implements SpanProcessor, Flushable {
     this.#seal();
     for (let payload = this.#next(); payload !== undefined; payload = this.#next()) waiting.push(payload);
     // A collector that is known to be away would only delay the end.
-    if (this.#openSpool !== undefined && performance.now() < this.#notBeforeMs) {
+    if (this.#openSpool !== undefined && nowMs() < this.#notBeforeMs) {
       for (const payload of waiting) this.#storeOrDrop(payload, 'exit_timeout');
       return;
     }
     if (waiting.length === 0) return;
     const replays = this.#useSpool()?.nextSync(MAX_LAST_REPLAY_BYTES) ?? [];
     waiting = this.#sendSync(waiting, budgetMs, replays);
-    while (waiting.length > 0) waiting = this.#sendSync(waiting, Math.max(deadlineMs - performance.now(), 0));
+    while (waiting.length > 0) waiting = this.#sendSync(waiting, Math.max(deadlineMs - nowMs(), 0));
   }
 
   /** Sends without an event loop, `replays` last. Returns the parts of what was refused for its size. */
@@ -776,7 +776,7 @@ export class BatchSpanProcessor implements SpanProcessor, Flushable {
   /** Whether batches are to move to the spool before the queue is full. */
   #isFilling(): boolean {
     if (this.#openSpool === undefined) return false;
-    const share = performance.now() < this.#notBeforeMs ? SPILL_FROM_ABSENT : SPILL_FROM;
+    const share = nowMs() < this.#notBeforeMs ? SPILL_FROM_ABSENT : SPILL_FROM;
     return this.#queued >= this.#batch.maxQueueSize * share || this.#bytes >= MAX_QUEUE_BYTES * share;
   }
 
@@ -815,7 +815,7 @@ export class BatchSpanProcessor implements SpanProcessor, Flushable {
     } else {
       // As without a spool: it waits in memory, and what is older than that allows is lost.
       this.#spillAll = false;
-      if (performance.now() - payload.firstTriedMs < KEEP_MS) this.#keep([payload]);
+      if (nowMs() - payload.firstTriedMs < KEEP_MS) this.#keep([payload]);
       else this.#drop(payload, 'export_failed');
       return;
     }
@@ -865,7 +865,7 @@ export class BatchSpanProcessor implements SpanProcessor, Flushable {
         if (this.#pumping !== undefined || this.#hasWork()) this.#replaySoon();
         else this.#pumping = this.#alone(() => this.#replayOne());
       },
-      Math.max(delayMs, this.#notBeforeMs - performance.now()),
+      Math.max(delayMs, this.#notBeforeMs - nowMs()),
     );
   }
 

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { log } from '../log';
+import { nowMs } from '../trace/clock';
 import type { Endpoint } from './endpoint';
 import type { SyncOutcome } from './processor';
 
@@ -49,14 +50,14 @@ export function sendSync(
   more: Pick<LastSendJob, 'headers' | 'isCompressed'> = {},
   file: string = join(__dirname, 'last-send.js'),
 ): SyncOutcome[] {
-  const deadlineMs = performance.now() + budgetMs;
+  const deadlineMs = nowMs() + budgetMs;
   try {
     return inWorker({ endpoint, budgetMs, ...more }, requests, file);
   } catch (error) {
     log.debug(`no worker for the last spans: ${String(error)}`);
   }
   try {
-    const leftMs = deadlineMs - performance.now();
+    const leftMs = deadlineMs - nowMs();
     if (leftMs >= MIN_SPAWN_MS) return inChild({ endpoint, budgetMs: leftMs, ...more }, requests, file);
   } catch (error) {
     log.debug(`no process for the last spans: ${String(error)}`);
@@ -85,7 +86,7 @@ function minimalEnv(): Record<string, string> {
 
 function inWorker(job: LastSendJob, requests: readonly Uint8Array[], file: string): SyncOutcome[] {
   const { budgetMs } = job;
-  const startMs = performance.now();
+  const startMs = nowMs();
   const { Worker } = require('node:worker_threads') as typeof import('node:worker_threads');
   const shared = new SharedArrayBuffer(4 * (1 + requests.length));
   const states = new Int32Array(shared);
@@ -102,7 +103,7 @@ function inWorker(job: LastSendJob, requests: readonly Uint8Array[], file: strin
   });
   worker.on('error', () => {});
   worker.unref();
-  Atomics.wait(states, 0, 0, Math.max(budgetMs - (performance.now() - startMs), 0));
+  Atomics.wait(states, 0, 0, Math.max(budgetMs - (nowMs() - startMs), 0));
   return requests.map((_, i) => toOutcome(Atomics.load(states, 1 + i)));
 }
 

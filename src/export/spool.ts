@@ -14,6 +14,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { SpoolConfig } from '../config';
 import { log } from '../log';
+import { nowMs } from '../trace/clock';
 import { fromOtlpJson } from './from-otlp-json';
 import { toOtlpJson } from './otlp-json';
 import type { DropReason, SpanSpool, SpooledBatch, SpoolStats } from './processor';
@@ -97,7 +98,7 @@ export class Spool implements SpanSpool {
   #totalBytes = 0;
   #scannedMs = Number.NEGATIVE_INFINITY;
   #measuredMs = Number.NEGATIVE_INFINITY;
-  #beatMs = performance.now();
+  #beatMs = nowMs();
   #storedSpans = 0;
   /** The error last reported; `undefined` while all is well. */
   #failure: string | undefined;
@@ -151,16 +152,14 @@ export class Spool implements SpanSpool {
 
   /** Whether `next` may find something. */
   isDue(): boolean {
-    return (
-      this.#reading !== undefined || this.#owned.length > 0 || performance.now() - this.#scannedMs >= SCAN_INTERVAL_MS
-    );
+    return this.#reading !== undefined || this.#owned.length > 0 || nowMs() - this.#scannedMs >= SCAN_INTERVAL_MS;
   }
 
   /** The oldest batch, which stays until it is `done`; `undefined` when there is none. Never rejects. */
   async next(): Promise<SpooledBatch | undefined> {
     try {
       this.#beat();
-      if (performance.now() - this.#scannedMs >= SCAN_INTERVAL_MS) await this.#scan();
+      if (nowMs() - this.#scannedMs >= SCAN_INTERVAL_MS) await this.#scan();
       for (;;) {
         this.#reading ??= await this.#open();
         if (this.#reading === undefined) return undefined;
@@ -177,7 +176,7 @@ export class Spool implements SpanSpool {
   nextSync(maxBytes: number): readonly SpooledBatch[] {
     const batches: SpooledBatch[] = [];
     try {
-      if (performance.now() - this.#scannedMs >= SCAN_INTERVAL_MS) this.#scanSync();
+      if (nowMs() - this.#scannedMs >= SCAN_INTERVAL_MS) this.#scanSync();
       this.#reading ??= this.#openSync();
       const file = this.#reading;
       const first = file === undefined ? undefined : this.#read(file);
@@ -347,7 +346,7 @@ export class Spool implements SpanSpool {
 
   /** Claims what processes that are gone have left. */
   async #scan(): Promise<void> {
-    this.#scannedMs = performance.now();
+    this.#scannedMs = nowMs();
     try {
       this.#claimAbandoned(await promises.readdir(this.#directory));
     } catch (error) {
@@ -357,7 +356,7 @@ export class Spool implements SpanSpool {
   }
 
   #scanSync(): void {
-    this.#scannedMs = performance.now();
+    this.#scannedMs = nowMs();
     try {
       this.#claimAbandoned(readdirSync(this.#directory));
     } catch (error) {
@@ -423,8 +422,8 @@ export class Spool implements SpanSpool {
 
   /** Says that we live, where others cannot see it by the process's id. */
   #beat(): void {
-    if (performance.now() - this.#beatMs < HEARTBEAT_MS) return;
-    this.#beatMs = performance.now();
+    if (nowMs() - this.#beatMs < HEARTBEAT_MS) return;
+    this.#beatMs = nowMs();
     const now = new Date();
     const names = this.#reading === undefined ? this.#owned : [...this.#owned, this.#reading.name];
     for (const name of names) {
@@ -438,8 +437,8 @@ export class Spool implements SpanSpool {
 
   /** The directory's size, asked again now and then: other processes write to it too. */
   #measure(): void {
-    if (performance.now() - this.#measuredMs < SCAN_INTERVAL_MS) return;
-    this.#measuredMs = performance.now();
+    if (nowMs() - this.#measuredMs < SCAN_INTERVAL_MS) return;
+    this.#measuredMs = nowMs();
     let total = 0;
     let entries: string[] = [];
     try {
@@ -483,9 +482,9 @@ export class Spool implements SpanSpool {
   #report(kind: string, text: string): void {
     if (this.#failure === kind) return;
     this.#failure = kind;
-    const nowMs = performance.now();
-    if (nowMs - (this.#linesMs.get(kind) ?? Number.NEGATIVE_INFINITY) < MIN_LOG_INTERVAL_MS) return;
-    this.#linesMs.set(kind, nowMs);
+    const atMs = nowMs();
+    if (atMs - (this.#linesMs.get(kind) ?? Number.NEGATIVE_INFINITY) < MIN_LOG_INTERVAL_MS) return;
+    this.#linesMs.set(kind, atMs);
     log.warn(text);
   }
 }

@@ -1,4 +1,5 @@
 import type { HrTime, TimeInput } from '@opentelemetry/api';
+import { readWallClock } from '../timers';
 
 /**
  * Wall clock at one moment of the monotonic clock. A span keeps the anchor it started with, so its
@@ -32,7 +33,7 @@ function takeAnchor(): Anchor {
   for (let i = 0; i < MAX_READINGS && tookMs > MAX_READING_MS; i++) {
     const beforeMs = nowMs();
     // Not performance.timeOrigin, which was up to 0.9 ms off and never follows a clock step.
-    const readMs = Date.now();
+    const readMs = readWallClock();
     const afterMs = nowMs();
     if (afterMs - beforeMs >= tookMs) continue;
     tookMs = afterMs - beforeMs;
@@ -42,13 +43,17 @@ function takeAnchor(): Anchor {
   return { monotonicMs, seconds: Math.floor(epochMs / 1000), nanos: (epochMs % 1000) * 1e6 };
 }
 
-/** The global is an accessor, which costs as much as the reading itself. */
+/** The global is an accessor, which costs as much as the reading itself; its method may be replaced by an application's tests. */
 let source: typeof performance | undefined;
+let read: () => number;
 
-/** Monotonic milliseconds; what spans store. */
+/** Monotonic milliseconds; what spans store, and what our own waits are measured by. */
 export function nowMs(): number {
-  if (source === undefined) source = performance;
-  return source.now();
+  if (source === undefined) {
+    source = performance;
+    read = source.now;
+  }
+  return read.call(source);
 }
 
 /** The anchor new spans start with. */

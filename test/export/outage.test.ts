@@ -11,8 +11,11 @@ import {
 } from '../../src/export/processor';
 import { openSpool } from '../../src/export/spool';
 import { forgetLoggedKeys, setLogSink } from '../../src/log';
+import { nowMs } from '../../src/trace/clock';
 import { namesOf } from './requests';
 import { BATCH, startSpan, until } from './support';
+
+vi.mock('../../src/trace/clock', { spy: true });
 
 const SENT: SendOutcome = { kind: 'sent', rejectedSpans: 0 };
 const AWAY: SendOutcome = { kind: 'unreachable', retryAfterMs: 0 };
@@ -360,9 +363,8 @@ describe('with a spool', () => {
   it('what nobody took for two minutes goes to disk, with all that waits behind it', async () => {
     const { sender, processor, end } = setUp({ maxExportBatchSize: 10, scheduleDelayMs: 20 }, spooled());
     sender.away = true;
-    const now = performance.now.bind(performance);
     let aheadMs = 0;
-    vi.spyOn(performance, 'now').mockImplementation(() => now() + aheadMs);
+    vi.mocked(nowMs).mockImplementation(() => performance.now() + aheadMs);
     end(25);
     await until(() => sender.requests > 0, 'a try');
     expect(processor.stats()).toMatchObject({ queued: 25, dropped: {} });
@@ -377,9 +379,8 @@ describe('with a spool', () => {
   it('without one, what nobody took for two minutes is lost, and only that', async () => {
     const { sender, processor, end } = setUp({ maxExportBatchSize: 10, scheduleDelayMs: 20 });
     sender.away = true;
-    const now = performance.now.bind(performance);
     let aheadMs = 0;
-    vi.spyOn(performance, 'now').mockImplementation(() => now() + aheadMs);
+    vi.mocked(nowMs).mockImplementation(() => performance.now() + aheadMs);
     end(25);
     await until(() => sender.requests > 0, 'a try');
     aheadMs = 121_000;

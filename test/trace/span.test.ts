@@ -24,6 +24,19 @@ import type { Span, SpanLimits } from '../../src/trace/span';
 import { FLAG_RANDOM, FLAG_SAMPLED, SpanIdentity } from '../../src/trace/span-identity';
 import { type Tracer, TracerProvider } from '../../src/trace/tracer';
 
+/** The clocks that ours takes hold of when it is read; a value here is what they show. */
+const clocks = vi.hoisted(() => {
+  const shown: { wallMs: number | undefined; monotonicMs: number | undefined } = {
+    wallMs: undefined,
+    monotonicMs: undefined,
+  };
+  const { now } = Date;
+  const readMonotonic = performance.now;
+  Date.now = () => shown.wallMs ?? now();
+  performance.now = () => shown.monotonicMs ?? readMonotonic.call(performance);
+  return shown;
+});
+
 const LIMITS: SpanLimits = {
   attributeCountLimit: 4,
   attributeValueLengthLimit: 10,
@@ -318,6 +331,7 @@ describe('status, name and end', () => {
 describe('times', () => {
   afterEach(() => {
     vi.restoreAllMocks();
+    clocks.wallMs = clocks.monotonicMs = undefined;
     realign();
   });
 
@@ -337,7 +351,7 @@ describe('times', () => {
   it('never end before they start, however the clock is set meanwhile', () => {
     const span = start();
     const real = Date.now();
-    vi.spyOn(Date, 'now').mockReturnValue(real - 3_600_000);
+    clocks.wallMs = real - 3_600_000;
     realign();
     const later = start();
     span.end();
@@ -350,10 +364,22 @@ describe('times', () => {
 
   it('do not move for a drift below a millisecond', () => {
     const anchor = currentAnchor();
-    vi.spyOn(Date, 'now').mockReturnValue(anchor.seconds * 1000 + anchor.nanos / 1e6 + 0.5);
-    vi.spyOn(performance, 'now').mockReturnValue(anchor.monotonicMs);
+    clocks.wallMs = anchor.seconds * 1000 + anchor.nanos / 1e6 + 0.5;
+    clocks.monotonicMs = anchor.monotonicMs;
     realign();
     expect(currentAnchor()).toBe(anchor);
+  });
+
+  it('are real ones, whatever clocks the application shows its own code', () => {
+    const span = start();
+    vi.spyOn(Date, 'now').mockReturnValue(0);
+    vi.spyOn(performance, 'now').mockReturnValue(-1e9);
+    realign();
+    const later = start();
+    for (const one of [span, later]) one.end();
+    expect(later.startTime[0]).toBeGreaterThan(1e9);
+    expect(later.startTime[0] - span.startTime[0]).toBeLessThanOrEqual(5);
+    expect(span.duration[0]).toBeLessThan(5);
   });
 
   it('given by the caller are kept, also those from before the process began', () => {

@@ -1,4 +1,5 @@
 import { stopTimer } from '../../timers';
+import { nowMs } from '../../trace/clock';
 import { untracedTimer } from '../processor';
 import type { Credentials, Obtained, PendingCredentials } from './credentials';
 
@@ -71,15 +72,15 @@ export class CredentialCache {
 
   /** Forgets what is held. False when that was done a moment ago: it did not help then. */
   drop(): boolean {
-    const nowMs = performance.now();
-    if (nowMs - this.#lastDropMs < MIN_DROP_INTERVAL_MS) return false;
-    this.#lastDropMs = nowMs;
+    const atMs = nowMs();
+    if (atMs - this.#lastDropMs < MIN_DROP_INTERVAL_MS) return false;
+    this.#lastDropMs = atMs;
     this.#held = undefined;
     return true;
   }
 
   #isPausing(): boolean {
-    return performance.now() < this.#notBeforeMs;
+    return nowMs() < this.#notBeforeMs;
   }
 
   #fetch(): Promise<Obtained> {
@@ -116,7 +117,7 @@ export class CredentialCache {
     if ('problem' in answer) {
       this.#lastFailure = answer;
       const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** this.#failures++, MAX_PAUSE_MS);
-      this.#notBeforeMs = performance.now() + (answer.final ? Number.POSITIVE_INFINITY : pauseMs);
+      this.#notBeforeMs = nowMs() + (answer.final ? Number.POSITIVE_INFINITY : pauseMs);
       return;
     }
     this.#failures = 0;

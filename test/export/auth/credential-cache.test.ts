@@ -2,6 +2,9 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { CredentialCache } from '../../../src/export/auth/credential-cache';
 import type { Obtained, PendingCredentials } from '../../../src/export/auth/credentials';
 
+// The clock that fake timers move, in place of the one that they cannot reach.
+vi.mock('../../../src/trace/clock', () => ({ nowMs: () => performance.now() }));
+
 /** A source whose answers the test gives. */
 function source() {
   const asked: { give(answer: Obtained): void; cancelled: boolean; inTime: boolean }[] = [];
