@@ -1,6 +1,6 @@
 // node:http, server and client, of one process.
 const http = require('node:http');
-const { closedPort, event, ignore, leftBehind } = require('./tools.cjs');
+const { CLOSED_PORT, event, ignore, leftBehind } = require('./tools.cjs');
 
 module.exports = () => requests(http, http.createServer());
 
@@ -16,7 +16,7 @@ async function requests(library, server, options = {}) {
   server.on('clientError', (_error, socket) => socket.destroy()).on('error', ignore);
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address();
-  const nobody = await closedPort();
+  const nobody = CLOSED_PORT;
   const agent = new library.Agent({ keepAlive: true, ...options });
 
   const ask = (path, more = {}) =>

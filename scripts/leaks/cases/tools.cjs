@@ -47,11 +47,8 @@ exports.texts = Number(process.env.OPERATIONS) < 200_000 ? 20 : Number.POSITIVE_
 
 exports.ignore = () => {};
 
-/** A port where nobody listens. */
-exports.closedPort = async () => {
-  const server = require('node:net').createServer();
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-};
+/**
+ * A port where nobody listens. Not one that was free a moment ago, which another process may be given meanwhile: it is below those that
+ * are given out, and none that `fetch` refuses to call (https://fetch.spec.whatwg.org/#port-blocking).
+ */
+exports.CLOSED_PORT = 3;

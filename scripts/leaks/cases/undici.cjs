@@ -1,6 +1,6 @@
 // The global fetch, and undici's own ways, against a server on sockets: what is measured is the client.
 const { createServer } = require('node:net');
-const { closedPort, event, failing, ignore, leftBehind, load } = require('./tools.cjs');
+const { CLOSED_PORT, event, failing, ignore, leftBehind, load } = require('./tools.cjs');
 
 module.exports = async () => {
   const undici = load('undici');
@@ -18,7 +18,7 @@ module.exports = async () => {
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   const url = `http://127.0.0.1:${server.address().port}`;
-  const nobody = `http://127.0.0.1:${await closedPort()}/`;
+  const nobody = `http://127.0.0.1:${CLOSED_PORT}/`;
   const pool = new undici.Pool(url, { connections: 50 });
   const ask = (path, options = {}) => pool.request({ path, method: 'GET', ...options });
 
