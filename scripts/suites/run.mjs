@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { ownLines, PROCESS, parseOutput, parseReport } from './results.mjs';
+import { parseTap } from './tap.mjs';
 
 const OUTPUT_LIMIT = 2 ** 20;
 
@@ -19,11 +20,11 @@ const RUNNERS = {
   'node:test': {
     command: (file, { flags = [] }, report) => [
       ...flags,
-      `--test-reporter=${new URL('./node-reporter.mjs', import.meta.url).href}`,
+      '--test-reporter=tap',
       `--test-reporter-destination=${report}`,
       file,
     ],
-    read: ({ report }) => parseReport(report),
+    read: ({ report }) => parseTap(report),
   },
   mocha: {
     command: (file, { flags = [], nodeFlags = [], folder }, report) => [
