@@ -218,7 +218,7 @@ describe('the table', () => {
     const suite = {
       runner: 'script' as const,
       cwd: join(root, 'scripts'),
-      files: [/^suites\/[^/]+\.cjs$/, /^suites\/re[^/]+\.mjs$/],
+      files: [/^suites\/m[^/]+\.cjs$/, /^suites\/re[^/]+\.mjs$/],
       skip: { 'suites/receiver.mjs': 'for the test' },
     };
     expect(filesOf(suite)).toEqual(['suites/mocha-reporter.cjs', 'suites/results.mjs']);

@@ -120,17 +120,24 @@ function cleanEnvironment(node) {
   return { ...env, PATH: `${dirname(node)}${delimiter}${env.PATH ?? ''}` };
 }
 
-/** Variables under which a file runs with a preload. */
-export function preload(url, env = {}) {
-  return { NODE_OPTIONS: `--import ${url}`, ...env };
+/**
+ * Variables under which a file runs with a preload.
+ * @param flag `import`, which reads the application's main file some turns later, or `require`, which does not
+ * @param what of `EMPTY` or `agentPreload`
+ */
+export function preload(flag, what, env = {}) {
+  return { NODE_OPTIONS: `--${flag} ${what[flag]}`, ...env };
 }
 
-/** A preload that does nothing. */
-export const EMPTY_PRELOAD = 'data:text/javascript,';
+/** A preload that does nothing, by the flag that loads it. */
+export const EMPTY = {
+  import: 'data:text/javascript,',
+  require: fileURLToPath(new URL('./empty.cjs', import.meta.url)),
+};
 
 /** Ours. */
 export function agentPreload(root) {
-  return pathToFileURL(join(root, 'register.mjs')).href;
+  return { import: pathToFileURL(join(root, 'register.mjs')).href, require: join(root, 'dist/register.js') };
 }
 
 function readIfThere(path) {
