@@ -13,7 +13,7 @@ import { startServers } from './servers/start.mjs';
 import { root } from './suite.mjs';
 import { startReceiver } from './suites/receiver.mjs';
 import { causeOf, count, differences } from './suites/results.mjs';
-import { agentPreload, EMPTY_PRELOAD, preload, runFile } from './suites/run.mjs';
+import { agentPreload, EMPTY, preload, runFile } from './suites/run.mjs';
 import { prepare } from './suites/sources.mjs';
 import { filesOf, nodeEntry, TABLE } from './suites/table.mjs';
 import { isAtLeast } from './versions-table.mjs';
@@ -46,13 +46,14 @@ const agent = {
   // Processes that are killed by their tests, or end in ways that nobody can watch, have sent what they had by then.
   OTEL_BSP_SCHEDULE_DELAY: '200',
 };
-const WAYS = {
+const ours = agentPreload(root);
+const waysOf = (flag) => ({
   bare: {},
-  empty: preload(EMPTY_PRELOAD),
-  traced: preload(agentPreload(root), { ...agent, OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url }),
-  again: preload(agentPreload(root), agent),
-  silent: preload(agentPreload(root), { ...agent, OTEL_PROPAGATORS: 'none' }),
-};
+  empty: preload(flag, EMPTY),
+  traced: preload(flag, ours, { ...agent, OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url }),
+  again: preload(flag, ours, agent),
+  silent: preload(flag, ours, { ...agent, OTEL_PROPAGATORS: 'none' }),
+});
 
 const rows = [];
 const folders = new Set();
@@ -122,8 +123,9 @@ async function compare(entry, folder) {
 
 /** Bare and traced, one after the other: a busy machine is as busy for both. */
 async function compareFile(file, { here, slot, label, entry, result }) {
+  const ways = waysOf(here.preload ?? 'import');
   const run = async (way) => {
-    const { tests, lines } = await runFile(file, here, node, { TEST_THREAD_ID: String(slot), ...WAYS[way] });
+    const { tests, lines } = await runFile(file, here, node, { TEST_THREAD_ID: String(slot), ...ways[way] });
     for (const line of lines) result.said.add(line);
     return tests;
   };

@@ -17,6 +17,7 @@ import {
   type Tests,
 } from '../scripts/suites/results.mjs';
 import { filesOf, nodeEntry, TABLE } from '../scripts/suites/table.mjs';
+import { parseTap } from '../scripts/suites/tap.mjs';
 import { root } from './support/run-app';
 
 const tests = (outcomes: Record<string, Outcome>): Tests =>
@@ -109,42 +110,66 @@ describe('causeOf', () => {
   });
 });
 
-describe('the reporters', () => {
-  const run = (name: string, source: string, flags: (report: string) => string[]) => {
+describe('parseTap', () => {
+  /** What Node's reporter says of tests in a file. */
+  const report = (source: string) => {
     const folder = mkdtempSync(join(tmpdir(), 'hookline-suites-test-'));
     onTestFinished(() => rmSync(folder, { recursive: true }));
-    writeFileSync(join(folder, name), source);
-    const report = join(folder, 'report');
-    const { status } = spawnSync(process.execPath, [...flags(report), join(folder, name)]);
-    return { status, tests: parseReport(readFileSync(report, 'utf8')) };
+    const [file, path] = [join(folder, 'a.mjs'), join(folder, 'report')];
+    writeFileSync(file, source);
+    spawnSync(process.execPath, ['--test-reporter=tap', `--test-reporter-destination=${path}`, file]);
+    return readFileSync(path, 'utf8');
   };
+  const outcomes = (found: Tests) => [...found].map(([name, { outcome }]) => [name, outcome]);
 
-  it('name tests of node:test with all that they are in', () => {
-    const source = `
-      import { describe, it, test } from 'node:test';
-      test('one', async (t) => {
-        await t.test('two', () => {});
-        await t.test('two', () => { throw new Error('no'); });
-      });
-      describe('suite', () => { it('three', () => {}); it.skip('four'); });
-    `;
-    const { status, tests } = run('a.mjs', source, (report) => [
-      `--test-reporter=${join(root, 'scripts/suites/node-reporter.mjs')}`,
-      `--test-reporter-destination=${report}`,
-    ]);
-    expect(status).toBe(1);
-    expect([...tests].map(([name, { outcome }]) => [name, outcome])).toEqual([
+  it('names tests with all that they are in', () => {
+    const tests = parseTap(
+      report(`
+        import { describe, it, test } from 'node:test';
+        test('one', async (t) => {
+          await t.test('two', () => {});
+          await t.test('two', () => { throw new Error('no'); });
+        });
+        describe('suite', () => { it('three', () => {}); it.skip('four'); it.todo('five'); });
+      `),
+    );
+    expect(outcomes(tests)).toEqual([
       ['one > two', 'passed'],
       ['one > two #2', 'failed'],
       ['one', 'failed'],
       ['suite > three', 'passed'],
       ['suite > four', 'skipped'],
+      ['suite > five', 'skipped'],
       ['suite', 'passed'],
     ]);
-    expect(tests.get('one > two #2')?.why).toContain('Error: no');
+    expect(tests.get('one > two #2')?.why).toContain('no');
   });
 
-  it('count tests by outcome', () => {
+  it('is not misled by signs in names, reasons and errors', () => {
+    const tests = parseTap(
+      report(`
+        import { test } from 'node:test';
+        test('a # SKIP \\\\ b', () => {});
+        test('skipped', { skip: 'since # TODO' }, () => {});
+        test('fails', () => { throw new Error('x\\nok 3 - no test\\n  ...\\nnot ok 4 - none either'); });
+      `),
+    );
+    expect(outcomes(tests)).toEqual([
+      ['a # SKIP \\ b', 'passed'],
+      ['skipped', 'skipped'],
+      ['fails', 'failed'],
+    ]);
+  });
+
+  it('reads as far as a process wrote', () => {
+    expect(outcomes(parseTap('TAP version 13\n# Subtest: a\nok 1 - a\n  ---\n  dura'))).toEqual([['a', 'passed']]);
+    expect(outcomes(parseTap('# Subtest: a\nok 1 - a\n# Subtest: b\nnot ok 2'))).toEqual([['a', 'passed']]);
+    expect(parseTap('').size).toBe(0);
+  });
+});
+
+describe('count', () => {
+  it('gives numbers by outcome', () => {
     const run = new Map([
       ['a', tests({ a: 'passed', b: 'failed' })],
       ['b', tests({ a: 'passed', b: 'skipped' })],
@@ -193,7 +218,7 @@ describe('the table', () => {
     const suite = {
       runner: 'script' as const,
       cwd: join(root, 'scripts'),
-      files: [/^suites\/[^/]+\.cjs$/, /^suites\/re[^/]+\.mjs$/],
+      files: [/^suites\/m[^/]+\.cjs$/, /^suites\/re[^/]+\.mjs$/],
       skip: { 'suites/receiver.mjs': 'for the test' },
     };
     expect(filesOf(suite)).toEqual(['suites/mocha-reporter.cjs', 'suites/results.mjs']);

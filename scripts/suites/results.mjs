@@ -5,7 +5,7 @@ export const PROCESS = '(process)';
 
 /**
  * Tests by name. Names that occur more than once are numbered, in the order in which they ended.
- * @param lines `{ name, outcome, why? }` as JSON, one a line, as the reporters write them
+ * @param lines `{ name, outcome, why? }` as JSON, one a line, as mocha-reporter.cjs writes them
  * @returns Map of name to `{ outcome, why? }`
  */
 export function parseReport(lines) {
@@ -88,7 +88,8 @@ export function count(run) {
   return numbers;
 }
 
-function counting(tests) {
+/** Adds tests to a Map, numbering names that are there already. */
+export function counting(tests) {
   const times = new Map();
   return (name, test) => {
     const time = (times.get(name) ?? 0) + 1;

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { ownLines, PROCESS, parseOutput, parseReport } from './results.mjs';
+import { parseTap } from './tap.mjs';
 
 const OUTPUT_LIMIT = 2 ** 20;
 
@@ -19,11 +20,11 @@ const RUNNERS = {
   'node:test': {
     command: (file, { flags = [] }, report) => [
       ...flags,
-      `--test-reporter=${new URL('./node-reporter.mjs', import.meta.url).href}`,
+      '--test-reporter=tap',
       `--test-reporter-destination=${report}`,
       file,
     ],
-    read: ({ report }) => parseReport(report),
+    read: ({ report }) => parseTap(report),
   },
   mocha: {
     command: (file, { flags = [], nodeFlags = [], folder }, report) => [
@@ -119,17 +120,24 @@ function cleanEnvironment(node) {
   return { ...env, PATH: `${dirname(node)}${delimiter}${env.PATH ?? ''}` };
 }
 
-/** Variables under which a file runs with a preload. */
-export function preload(url, env = {}) {
-  return { NODE_OPTIONS: `--import ${url}`, ...env };
+/**
+ * Variables under which a file runs with a preload.
+ * @param flag `import`, which reads the application's main file some turns later, or `require`, which does not
+ * @param what of `EMPTY` or `agentPreload`
+ */
+export function preload(flag, what, env = {}) {
+  return { NODE_OPTIONS: `--${flag} ${what[flag]}`, ...env };
 }
 
-/** A preload that does nothing. */
-export const EMPTY_PRELOAD = 'data:text/javascript,';
+/** A preload that does nothing, by the flag that loads it. */
+export const EMPTY = {
+  import: 'data:text/javascript,',
+  require: fileURLToPath(new URL('./empty.cjs', import.meta.url)),
+};
 
 /** Ours. */
 export function agentPreload(root) {
-  return pathToFileURL(join(root, 'register.mjs')).href;
+  return { import: pathToFileURL(join(root, 'register.mjs')).href, require: join(root, 'dist/register.js') };
 }
 
 function readIfThere(path) {

@@ -9,8 +9,10 @@
 //   copies        paths of the repository, and where they are laid
 //   finish        arguments of a Node.js that is run when all is there
 //   server        `postgres`, `mysql` or `amqp`: what has to be there, with the variables that say where
-//   suites        a runner with the files that it is given; `skip` has files that are not run, with the reason
+//   suites        a runner with the files that it is given; `skip` has files that are not run, with the reason; `preload` is the flag
+//                 of the preload, where it is not `import`
 import { readdirSync, readFileSync } from 'node:fs';
+import { isAtLeast } from '../versions-table.mjs';
 
 /** For mocha, whose 2 seconds a busy machine does not always keep. */
 const PATIENT = ['--timeout', '20000'];
@@ -227,25 +229,38 @@ export const TABLE = [
   },
 ];
 
+/** What the names of Node's tests begin with that are about HTTP, and about all else that we take hold of: modules, context, processes. */
+const HTTP = ['https?', 'http2', 'fetch', 'diagnostics?-channel-http', 'async-local-storage-http'].join('|');
+const HOOKED = [
+  ...['async-(?!local-storage-http)', 'child-process', 'cluster', 'diagnostics-channel(?!-http)', 'domain', 'module'],
+  ...['preload', 'process', 'promise', 'require', 'unhandled', 'worker'],
+].join('|');
+
 /** Node's own tests, which are those of the version that runs them. */
 export function nodeEntry(version) {
+  const folders = ['parallel', 'sequential', 'es-module', 'common', 'fixtures'];
+  if (isAtLeast(version, '24.0.0')) folders.push('module-hooks');
+  const suite = (expressions, rest) => ({
+    runner: 'script',
+    cwd: '.',
+    files: expressions.map((expression) => new RegExp(`^test/${expression}[^/]*\\.m?js$`)),
+    flagsOf: flagsInside,
+    timeoutMs: 60_000,
+    ...rest,
+  });
+  const env = { TEST_PARALLEL: '1' };
   return {
     name: 'node',
     scope: 'http',
     version,
     repository: 'nodejs/node',
     ref: `v${version}`,
-    copies: ['test/parallel', 'test/common', 'test/fixtures'].map((path) => [path, path]),
+    copies: folders.map((folder) => [`test/${folder}`, `test/${folder}`]),
     suites: [
-      {
-        runner: 'script',
-        cwd: '.',
-        files: [
-          /^test\/parallel\/test-(https?|http2|fetch|diagnostics?-channel-http|async-local-storage-http)[^/]*\.m?js$/,
-        ],
-        flagsOf: flagsInside,
-        env: { TEST_PARALLEL: '1' },
-      },
+      suite([`parallel/test-(${HTTP})`], { env }),
+      suite([`sequential/test-(${HTTP})`], { serial: true }),
+      // Tests that count promises, loaders or turns of the event loop fail under any --import.
+      suite([`parallel/test-(${HOOKED})`, 'es-module/test-', 'module-hooks/test-'], { env, preload: 'require' }),
     ],
   };
 }

@@ -67,9 +67,10 @@ function isImportInTheMiddle(specifier: unknown): boolean {
 function receiveHits(registry: Registry): void {
   Object.defineProperty(globalThis, Symbol.for(HIT), {
     configurable: true,
-    value: (path: string, module: { exports: unknown }) => {
+    value: (url: string, module: { exports: unknown }) => {
       try {
-        const loaded = locate(path);
+        const path = pathOf(url);
+        const loaded = path === undefined ? undefined : locate(path);
         if (loaded !== undefined) module.exports = registry.onLoad(loaded, module.exports);
       } catch (error) {
         noteHookFailure('_compile', error);
@@ -88,7 +89,7 @@ function appendHits(host: ModuleApi, registry: Registry): void {
         if (path === undefined) return result;
         const loaded = locate(path);
         if (loaded === undefined || !registry.has(loaded.module)) return result;
-        return { ...result, source: withHit(result.source, path) };
+        return { ...result, source: withHit(result.source, url) };
       } catch (error) {
         noteHookFailure('a module hook', error);
         return result;

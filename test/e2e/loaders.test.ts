@@ -107,3 +107,27 @@ describe('customisation hooks that return the source of CommonJS files', () => {
     expect({ stdout, stderr, names }).toEqual({ stdout: bare.stdout, stderr: '', names: ['print', 'send'] });
   });
 });
+
+describe('customisation hooks that are hard on preloads', () => {
+  const fixture = (name: string) => join(root, 'test/e2e/fixtures/loaders-packages', name);
+  const expectSame = async (app: string, execArgv: string[], env: RunOptions['env'] = {}) => {
+    const options: RunOptions = { execArgv: ['--no-warnings', ...execArgv], env };
+    const bare = await run(app, { ...options, preload: 'none' });
+    const { stdout, stderr, code, names } = await run(app, options);
+    expect(bare.code).toBe(0);
+    expect({ stdout, stderr, code }).toEqual({ stdout: bare.stdout, stderr: bare.stderr, code: 0 });
+    return names;
+  };
+
+  it('may put files in the place of built-ins that only the thread of the application can evaluate', async () => {
+    const register = pathToFileURL(fixture('register-builtins-loader.mjs')).href;
+    expect(await expectSame('app-cjs-only.mjs', ['--import', register])).toEqual(['print', 'send']);
+  });
+
+  // Before, nothing gets at a built-in without an import.
+  it.runIf(isAtLeast(nodeVersion, '20.16.0'))('may take everything for an ES module', async () => {
+    await expectSame('app-esm-only.mjs', ['--loader', fixture('modules-only-loader.mjs')], {
+      HOOKLINE_INSTRUMENTATIONS: '',
+    });
+  });
+});

@@ -1,0 +1,3 @@
+import type { Tests } from './results.mjs';
+
+export function parseTap(text: string): Tests;
