@@ -35,6 +35,13 @@ export class TraceContext implements Context {
     return new TraceContext(identity, this.suppressed, undefined, this.#copyEntries(), undefined);
   }
 
+  /** The same for a span of ours; one that records nothing is kept, so that the application finds the object that it put in. */
+  withSpan(span: Span | NonRecordingSpan): TraceContext {
+    const context = this.withIdentity(span.identity);
+    if (span instanceof NonRecordingSpan) context.#nonRecording = span;
+    return context;
+  }
+
   /** This context with tracing off. */
   suppress(): TraceContext {
     return new TraceContext(this.identity, true, this.foreignSpan, this.#copyEntries(), undefined);
@@ -80,31 +87,29 @@ export class TraceContext implements Context {
   }
 
   #with(key: symbol, value: unknown): TraceContext {
+    if (key === SPAN_KEY && (value instanceof Span || value instanceof NonRecordingSpan)) return this.withSpan(value);
     const entries = this.#copyEntries();
     if (key === SPAN_KEY) {
-      const identity = identityOf(value as ApiSpan | undefined);
-      const own = value instanceof Span || value instanceof NonRecordingSpan;
-      return new TraceContext(identity, this.suppressed, own ? undefined : (value as ApiSpan), entries, undefined);
+      const span = value as ApiSpan | undefined;
+      return new TraceContext(identityOf(span), this.suppressed, span, entries, undefined);
     }
-    if (key === SUPPRESS_TRACING_KEY) {
-      return new TraceContext(this.identity, Boolean(value), this.foreignSpan, entries, undefined);
-    }
+    if (key === SUPPRESS_TRACING_KEY) return this.#sameSpan(Boolean(value), entries);
     const next = new Map(entries);
     next.set(key, value);
-    return new TraceContext(this.identity, this.suppressed, this.foreignSpan, next, undefined);
+    return this.#sameSpan(this.suppressed, next);
   }
 
   #without(key: symbol): TraceContext {
     const next = new Map(this.#copyEntries());
     next.delete(key);
-    const spanGone = key === SPAN_KEY;
-    return new TraceContext(
-      spanGone ? undefined : this.identity,
-      key === SUPPRESS_TRACING_KEY ? false : this.suppressed,
-      spanGone ? undefined : this.foreignSpan,
-      next,
-      undefined,
-    );
+    if (key === SPAN_KEY) return new TraceContext(undefined, this.suppressed, undefined, next, undefined);
+    return this.#sameSpan(key === SUPPRESS_TRACING_KEY ? false : this.suppressed, next);
+  }
+
+  #sameSpan(suppressed: boolean, entries: ReadonlyMap<symbol, unknown> | undefined): TraceContext {
+    const context = new TraceContext(this.identity, suppressed, this.foreignSpan, entries, undefined);
+    context.#nonRecording = this.#nonRecording;
+    return context;
   }
 
   #ownSpan(): ApiSpan | undefined {

@@ -124,7 +124,7 @@ export class Tracer implements ApiTracer {
       const [options, context] = rest as [SpanOptions | undefined, Context | undefined];
       const parent = context === undefined ? activeContext() : toTraceContext(context);
       span = this.#start(name, options, parent);
-      within = parent.withIdentity(span.identity);
+      within = parent.withSpan(span);
     } catch (error) {
       noteApiFailure(error);
       // It is called, whatever failed.

@@ -664,6 +664,15 @@ describe('Context', () => {
     expect(toTraceContext(wrapped).identity?.traceId).toBe(TRACE_ID);
   });
 
+  it('gives back the object that was put in, also of a span that records nothing', () => {
+    const span = makeTracer(ALWAYS_OFF).startSpan('n');
+    expect(span.isRecording()).toBe(false);
+    const context = trace.setSpan(ROOT_CONTEXT, span);
+    expect(trace.getSpan(context)).toBe(span);
+    expect(trace.getSpan(context.setValue(key, 1).deleteValue(key))).toBe(span);
+    expect(contextManager.with(context, () => trace.getSpan(contextManager.active()))).toBe(span);
+  });
+
   it('keeps no ended span alive', () => {
     const span = start();
     const context = ROOT_CONTEXT.withIdentity(span.identity);
