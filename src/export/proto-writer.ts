@@ -24,9 +24,10 @@ export class ProtoWriter {
   /** `length` may not pass this; see `encodeSpan`. */
   limit = Number.POSITIVE_INFINITY;
 
-  constructor(initialBytes = INITIAL_BYTES) {
+  /** `buffer`: memory of another writer's, which has no further use of it. */
+  constructor(initialBytes = INITIAL_BYTES, buffer?: Buffer) {
     // Not from the pool of small buffers: it would be kept alive by a buffer that lives for seconds.
-    this.buffer = Buffer.allocUnsafeSlow(initialBytes) as Utf8Buffer;
+    this.buffer = (buffer ?? Buffer.allocUnsafeSlow(initialBytes)) as Utf8Buffer;
   }
 
   bytes(): Buffer {

@@ -462,6 +462,31 @@ describe('a request', () => {
       [{ name: 'other' }, undefined, ['3', '5', '6']],
     ]);
   });
+
+  it('stays as it is while later batches are written where its own was', () => {
+    const resource = encodeResource(makeResource({ 'service.name': 'shop' }));
+    const write = (batch: SpanBatch, name: string): void => {
+      const span = startSpan({ name, attributes: { text: name.repeat(100) } });
+      span.end();
+      expect(batch.add(span)).toBe('encoded');
+    };
+    const first = new SpanBatch();
+    // Begun before the first is done with its memory.
+    const second = new SpanBatch();
+    for (let i = 0; i < 50; i++) {
+      write(first, `first ${i}`);
+      write(second, `second ${i}`);
+    }
+    const requests = [first.toRequest(resource)];
+    const third = new SpanBatch();
+    for (let i = 0; i < 50; i++) write(third, `third ${i}`);
+    requests.push(second.toRequest(resource), third.toRequest(resource));
+    for (const [at, word] of ['first', 'second', 'third'].entries()) {
+      const { spans } = decode('ExportTraceServiceRequest', requests[at]!).resourceSpans[0].scopeSpans[0];
+      expect(spans.map(({ name }: Decoded) => name)).toEqual(Array.from({ length: 50 }, (_, i) => `${word} ${i}`));
+      expect(spans[7].attributes).toEqual([{ key: 'text', value: { stringValue: `${word} 7`.repeat(100) } }]);
+    }
+  });
 });
 
 /** A small generator with a seed, so that a failure can be repeated. */
