@@ -142,7 +142,7 @@ describe('parseTap', () => {
       ['suite > five', 'skipped'],
       ['suite', 'passed'],
     ]);
-    expect(tests.get('one > two #2')?.why).toContain('no');
+    expect(tests.get('one > two #2')?.why).toContain("error: 'no'");
   });
 
   it('is not misled by signs in names, reasons and errors', () => {

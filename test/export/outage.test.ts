@@ -75,6 +75,8 @@ beforeEach(() => {
 });
 afterEach(() => {
   vi.restoreAllMocks();
+  // The line before does not reach what is mocked with its module.
+  vi.mocked(nowMs).mockReset();
   setLogSink(undefined);
   rmSync(directory, { recursive: true, force: true });
 });
