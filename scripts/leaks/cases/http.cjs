@@ -16,7 +16,6 @@ async function requests(library, server, options = {}) {
   server.on('clientError', (_error, socket) => socket.destroy()).on('error', ignore);
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address();
-  const nobody = CLOSED_PORT;
   const agent = new library.Agent({ keepAlive: true, ...options });
 
   const ask = (path, more = {}) =>
@@ -80,7 +79,7 @@ async function requests(library, server, options = {}) {
       await closed(request);
     },
     refused: async () => {
-      const request = ask('/', { port: nobody, agent: false }).end();
+      const request = ask('/', { port: CLOSED_PORT, agent: false }).end();
       await closed(request);
     },
     'timed out': async () => {
