@@ -142,6 +142,7 @@ export class HttpSender implements Sender {
     const body = this.#gzip ? await gzip(encoded) : encoded;
     let freshSocketTried = false;
     let renewed = false;
+    let attempts = 0;
     for (let retry = 0; ; retry++) {
       let authorized = endpoint;
       if (this.#createAuthorization !== undefined) {
@@ -150,6 +151,7 @@ export class HttpSender implements Sender {
         if ('problem' in given) return this.#notAuthorized(endpoint, given);
         authorized = withHeaders(endpoint, given.headers);
       }
+      attempts++;
       const attempt = await this.#transport.post(authorized, body, this.#gzip, deadlineMs - nowMs());
       if (attempt.kind === 'aborted') return { kind: 'unreachable', retryAfterMs: 0 };
       if (attempt.kind === 'error' && attempt.onReusedSocket && !freshSocketTried && isLost(attempt.code)) {
@@ -164,7 +166,10 @@ export class HttpSender implements Sender {
         retry--;
         continue;
       }
-      if (attempt.kind === 'response' && !isRetryableStatus(attempt.status)) return this.#answered(endpoint, attempt);
+      if (attempt.kind === 'response' && !isRetryableStatus(attempt.status)) {
+        // A connection that was given up may still hold what was written to it.
+        return this.#answered(endpoint, attempt, attempts === 1 && attempt.isRequestFree === true);
+      }
       if (attempt.kind === 'error' && isMisconfigured(attempt.code)) {
         this.#reportFailure(
           attempt.code,
@@ -264,7 +269,7 @@ export class HttpSender implements Sender {
     });
   }
 
-  #answered(endpoint: Endpoint, attempt: Response): SendOutcome {
+  #answered(endpoint: Endpoint, attempt: Response, isRequestFree: boolean): SendOutcome {
     const { status, body } = attempt;
     if (status >= 200 && status < 300) {
       this.#reportRecovery(endpoint);
@@ -274,7 +279,7 @@ export class HttpSender implements Sender {
         const text = `${endpoint.displayUrl} rejected ${rejectedSpans} spans of a batch${said}`;
         log.once('warn', `partial-success-${message.slice(0, 100)}`, text);
       }
-      return { kind: 'sent', rejectedSpans };
+      return { kind: 'sent', rejectedSpans, isRequestFree };
     }
     // Not a loss yet: the batch comes back in smaller parts.
     if (status === 413) return { kind: 'too_large' };

@@ -131,7 +131,7 @@ export class HttpTransport implements Transport {
         const retryAfter = response?.headers['retry-after'];
         const label = proxy === undefined || status < 300 ? undefined : `${status} through proxy ${proxy.displayUrl}`;
         const body = complete ? Buffer.concat(chunks, received) : undefined;
-        settle({ kind: 'response', status, label, retryAfter, body });
+        settle({ kind: 'response', status, label, retryAfter, body, isRequestFree: this.handedOver });
       };
       const fail = (code: string, message: string): void => {
         // With a status the collector has decided, whatever happened to the rest of its answer.

@@ -5,7 +5,7 @@ import { startTimer, stopTimer } from '../timers';
 import { nowMs, realign } from '../trace/clock';
 import { runUntraced } from '../trace/context';
 import type { Span, SpanProcessor } from '../trace/span';
-import { encodeResource, type ResourceBytes, SpanBatch } from './encode';
+import { encodeResource, type ResourceBytes, reuseRequest, SpanBatch } from './encode';
 import { MAX_SPAN_BYTES } from './encode-attributes';
 import type { SpanSnapshot } from './exporter-processor';
 import { countsOf, type Loss, type LossCounts } from './losses';
@@ -100,7 +100,12 @@ export interface PendingListener {
 
 /** The end of a request to the collector, retries included. */
 export type SendOutcome =
-  | { readonly kind: 'sent'; readonly rejectedSpans: number }
+  | {
+      readonly kind: 'sent';
+      readonly rejectedSpans: number;
+      /** Nothing reads the request's bytes any more. */
+      readonly isRequestFree?: boolean;
+    }
   /** Trying again would not help. */
   | { readonly kind: 'refused' }
   /** Smaller requests may be taken. */
@@ -295,6 +300,8 @@ interface Payload {
   readonly request: Buffer;
   readonly spanCount: number;
   readonly firstTriedMs: number;
+  /** Its bytes are its own, and not a part of another request's. */
+  readonly isWhole?: boolean;
   /** Shared by all that one batch was cut into because it was refused for its size. */
   readonly family?: Family | undefined;
 }
@@ -589,7 +596,7 @@ export class BatchSpanProcessor implements SpanProcessor, Flushable {
     if (!resource.asyncAttributesPending) this.#resourceBytes = resourceBytes;
     const request = batch.toRequest(resourceBytes);
     this.#bytes += request.length - batch.byteCount;
-    return { request, spanCount: batch.spanCount, firstTriedMs: nowMs() };
+    return { request, spanCount: batch.spanCount, firstTriedMs: nowMs(), isWhole: true };
   }
 
   /** Puts what `#next` gave back to the front of the queue. */
@@ -622,6 +629,7 @@ export class BatchSpanProcessor implements SpanProcessor, Flushable {
       this.#drop(payload, 'export_failed');
     } else {
       this.#bytes -= payload.request.length;
+      if (payload.isWhole === true && outcome.isRequestFree === true) reuseRequest(payload.request);
       if (payload.family !== undefined) payload.family.delivered = true;
       this.#exported += this.#accepted(payload.spanCount, outcome.rejectedSpans);
       this.#drops.recovered();

@@ -16,6 +16,8 @@ export type Attempt =
       readonly retryAfter: string | undefined;
       /** `undefined` when there was none, or more of it than anybody needs. */
       readonly body: Buffer | undefined;
+      /** All of the request was with the operating system when the answer came: nothing reads its bytes any more. */
+      readonly isRequestFree?: boolean;
     }
   | { readonly kind: 'error'; readonly code: string; readonly message: string; readonly onReusedSocket: boolean }
   | { readonly kind: 'aborted' };

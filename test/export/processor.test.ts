@@ -19,6 +19,8 @@ const SENT: SendOutcome = { kind: 'sent', rejectedSpans: 0 };
 /** Answers at once with `outcome`, or, while that is undefined, when the test says so. */
 class FakeSender implements Sender {
   readonly calls: Call[] = [];
+  /** Not their contents, which may be others by now. */
+  readonly requests: Buffer[] = [];
   outcome: SendOutcome | undefined = SENT;
   handedOver = false;
   aborted = 0;
@@ -34,6 +36,7 @@ class FakeSender implements Sender {
   send(request: Buffer): Promise<SendOutcome> {
     this.concurrent++;
     this.maxConcurrent = Math.max(this.maxConcurrent, this.concurrent);
+    this.requests.push(request);
     return new Promise((resolve) => {
       const answer = (outcome: SendOutcome): void => {
         this.concurrent--;
@@ -443,5 +446,51 @@ describe('an error of its own', () => {
       throw new Error('injected');
     }, 0);
     await until(() => said().length === 1);
+  });
+});
+
+describe('the memory of a request', () => {
+  /** Of three batches, one after the other: how many pieces of memory their requests had. */
+  async function memories(outcomes: readonly SendOutcome[]): Promise<number> {
+    const { sender, processor, end } = setUp();
+    for (const [i, outcome] of outcomes.entries()) {
+      sender.outcome = outcome;
+      end(`a${i}`, `b${i}`);
+      await processor.flush(1_000);
+    }
+    expect(sender.calls.map(({ names }) => names)).toEqual(outcomes.map((_, i) => [`a${i}`, `b${i}`]));
+    return new Set(sender.requests.map(({ buffer }) => buffer)).size;
+  }
+
+  it('is used again when nobody reads it any more', async () => {
+    const free: SendOutcome = { kind: 'sent', rejectedSpans: 0, isRequestFree: true };
+    expect(await memories([free, free, free])).toBe(1);
+  });
+
+  it('is left alone while somebody may', async () => {
+    const unknown: SendOutcome = { kind: 'sent', rejectedSpans: 0 };
+    const read: SendOutcome = { ...unknown, isRequestFree: false };
+    // The first of them may have what an earlier test has left.
+    expect(await memories([unknown, read, unknown])).toBe(3);
+    expect(await memories([{ kind: 'refused' }, { kind: 'refused' }])).toBe(2);
+  });
+
+  it('is left alone where other requests are parts of it', async () => {
+    const { sender, processor, end } = setUp({ maxExportBatchSize: 8 });
+    sender.outcome = undefined;
+    end('a', 'b', 'c', 'd');
+    const flushed = processor.flush(1_000);
+    await until(() => sender.calls.length === 1, 'the batch');
+    sender.outcome = { kind: 'sent', rejectedSpans: 0, isRequestFree: true };
+    sender.calls[0]?.answer({ kind: 'too_large' });
+    await flushed;
+    // One span is not cut, whatever the size of requests that was learned.
+    end('e');
+    await processor.flush(1_000);
+    expect(sender.calls.slice(1).flatMap(({ names }) => names)).toEqual(['a', 'b', 'c', 'd', 'e']);
+    const last = sender.requests.at(-1)?.buffer;
+    const before = sender.requests.slice(0, -1);
+    expect(before.length).toBeGreaterThan(2);
+    expect(before.filter(({ buffer }) => buffer === last)).toEqual([]);
   });
 });
